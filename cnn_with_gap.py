@@ -50,7 +50,7 @@ def main(argv=None):
     )
     num_classes = len(class_names)
     train = data.batches(x_train, y_train, num_classes, args.batch_size, seed=args.seed)
-    test = data.batches(x_test, y_test, num_classes, args.batch_size)
+    test = data.batches(x_test, y_test, num_classes, batch_size=500)
 
     keras.utils.set_random_seed(args.seed)
     model = build_model(num_classes)

@@ -121,8 +121,8 @@ def batches(images, labels, num_classes, batch_size, seed=None):
 
         def __getitem__(self, index):
             rows = self.order[index * batch_size : (index + 1) * batch_size]
-            one_hot = keras.utils.to_categorical(labels[rows], num_classes)
-            return images[rows].astype("float32") / 255, one_hot.astype("float32")
+            x = np.divide(images[rows], 255, dtype="float32")
+            return x, keras.utils.to_categorical(labels[rows], num_classes).astype("float32")
 
     return Batches()
 
@@ -161,7 +161,7 @@ def fetch(origins, target):
                 why = (
                     f"no answer for {STALL_SECONDS} s" if isinstance(error, TimeoutError) else error
                 )
-                print(f"skipped {origin}: {' '.join(str(why).split())}", file=sys.stderr)
+                print(f"skipped {origin}: {' '.join(str(why).split())}")
     finally:
         socket.setdefaulttimeout(timeout)
     raise DataError(

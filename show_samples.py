@@ -24,7 +24,7 @@ def plot_samples(images, labels, class_names, name, show):
     for ax, image, label in zip(axes.flat, images, labels, strict=False):
         ax.imshow(image)
         ax.set_title(class_names[label])
-    figure.suptitle(f"Training pictures of {name}")
+    figure.suptitle(f"Training pictures: {name}")
     return figure
 
 
@@ -42,7 +42,7 @@ def plot_classes(images, labels, class_names, name, show):
         axes[row, 0].text(
             -0.2, 0.5, class_name, ha="right", va="center", transform=axes[row, 0].transAxes
         )
-    figure.suptitle(f"Training pictures of {name}, ten of each class", y=0.92)
+    figure.suptitle(f"Ten training pictures of each class: {name}", y=0.92)
     figure.subplots_adjust(wspace=0.06, hspace=0.06)
     return figure
 

@@ -84,7 +84,7 @@ def main(argv=None):
     )
     num_classes = len(class_names)
     train = data.batches(x_train, y_train, num_classes, args.batch_size, seed=args.seed)
-    test = data.batches(x_test, y_test, num_classes, args.batch_size)
+    test = data.batches(x_test, y_test, num_classes, batch_size=500)
 
     keras.utils.set_random_seed(args.seed)
     socket.setdefaulttimeout(30)  # else a server that stalls is waited for for ever
@@ -95,9 +95,7 @@ def main(argv=None):
     print(f"before training: loss {loss:.4f}, accuracy {before:.4f}")
 
     title = f"MobileNet (alpha {args.alpha}, weights: {Path(weights).name}) on {name}"
-    with utils.Run(
-        args, model, train, title, data=name, weights=weights, alpha=args.alpha
-    ) as run:
+    with utils.Run(args, model, train, title, data=name, weights=weights, alpha=args.alpha) as run:
         model.fit(
             train,
             epochs=args.epochs,

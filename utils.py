@@ -38,7 +38,8 @@ class Deferred(types.ModuleType):
                 stack.callback(os.dup2, stderr, 2)
                 nowhere = stack.enter_context(open(os.devnull, "w"))
                 os.dup2(nowhere.fileno(), 2)
-            return getattr(importlib.import_module(self.__name__), attribute)
+            vars(self).update(vars(importlib.import_module(self.__name__)))
+        return vars(self)[attribute]
 
 
 sys.modules.setdefault("keras", Deferred("keras"))

@@ -1,0 +1,85 @@
+import keras
+import numpy as np
+import pytest
+
+import transfer_learning
+import utils
+import visualize_weights
+
+
+def test_kernels_of_the_first_convolution():
+    convolution = keras.layers.Conv2D(4, (3, 5), name="first")
+    model = keras.Sequential([keras.Input((32, 32, 3)), convolution, keras.layers.Conv2D(2, 3)])
+    kernels = visualize_weights.first_kernels(model)
+    np.testing.assert_array_equal(kernels, convolution.kernel.numpy())
+    assert kernels.shape == (3, 5, 3, 4)
+
+
+def test_kernels_of_a_nested_model():
+    model = transfer_learning.build_model(alpha=1.0, weights=None)
+    assert visualize_weights.first_kernels(model).shape == (3, 3, 3, 32)
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    images = keras.Input((8, 8, 3))
+    numbers = keras.Input((4,))
+    joined = keras.layers.Concatenate()(
+        [dense(numbers), keras.layers.Flatten()(keras.layers.Conv2D(6, 3)(images))]
+    )
+    nested = keras.Model([numbers, images], joined)
+    assert visualize_weights.first_kernels(nested).shape == (3, 3, 3, 6)
+
+
+def test_each_kernel_is_scaled_by_its_own_range():
+    kernels = np.random.default_rng(0).normal(size=(5, 5, 3, 30)).astype("float32")
+    kernels[..., 7] = 2.5  # a filter that is the same everywhere has no range
+    images = visualize_weights.kernel_images(kernels)
+    assert images.shape == (30, 5, 5, 3)
+    assert images.dtype == np.uint8
+    spans = {(int(i.min()), int(i.max())) for n, i in enumerate(images) if n != 7}
+    assert spans <= {(0, 255), (0, 254)}
+    assert len({int(v) for v in images[7].flat}) == 1
+    for n in (0, 29):
+        order = kernels[..., n].ravel().argsort()
+        assert (np.diff(images[n].ravel()[order].astype(int)) >= 0).all()
+
+
+def save(path, *layers):
+    keras.Sequential(list(layers)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path, "no such file"),
+        (lambda path: path.write_text("not a model") and path, "cannot show its filters"),
+        (
+            lambda path: save(path, keras.Input((4,)), keras.layers.Dense(2)),
+            "it has no convolution",
+        ),
+        (
+            lambda path: save(path, keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)),
+            "its first convolution sees 1 channels, not 3",
+        ),
+    ],
+)
+def test_models_that_have_no_filters_to_show(tmp_path, make, reason):
+    path = make(tmp_path / "m.keras")
+    with pytest.raises(utils.RunError, match=rf"m.keras: .*{reason}"):
+        visualize_weights.load_kernels(path)
+
+
+@pytest.mark.parametrize("name", ["evil.keras", "evil.h5"])
+def test_code_inside_a_model_file_does_not_run(tmp_path, name):
+    written = tmp_path / "written"
+    # A lambda goes into the file as its byte code.
+    write = eval(f"lambda x: (open({str(written)!r}, 'w'), x)[1]")
+    path = save(
+        tmp_path / name,
+        keras.Input((8, 8, 3)),
+        keras.layers.Lambda(write),
+        keras.layers.Conv2D(2, 3),
+    )
+    written.unlink(missing_ok=True)  # building the model ran it here
+    with pytest.raises(utils.RunError, match="cannot show its filters"):
+        visualize_weights.load_kernels(path)
+    assert not written.exists()
