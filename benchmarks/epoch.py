@@ -158,6 +158,7 @@ def measure(python, *arguments, **variables):
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables,
         capture_output=True,
         text=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])

@@ -31,6 +31,7 @@ def script(tmp_path):
             capture_output=True,
             text=True,
             timeout=300,
+            check=False,
         )
         assert done.returncode == code, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr

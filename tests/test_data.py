@@ -76,7 +76,7 @@ def test_limit_that_no_class_number_divides_or_that_is_too_large():
 
 
 def test_limit_too_small_for_the_test_set():
-    with pytest.raises(data.DataError, match="--limit 49.* 50"):
+    with pytest.raises(data.DataError, match=r"--limit 49.* 50"):
         data.load("sample", 0, limit=49)
 
 
@@ -401,7 +401,7 @@ def test_origins_are_tried_in_turn(cache, known, server, monkeypatch, capsys):
 
 def test_no_origin_left(cache, server, monkeypatch, capsys):
     monkeypatch.setattr(data, "CIFAR10_ORIGINS", [f"{server}/missing", f"{server}/wrong"])
-    with pytest.raises(data.DataError, match="CIFAR-10: .*--data"):
+    with pytest.raises(data.DataError, match=r"CIFAR-10: .*--data"):
         data.load("cifar10")
     assert list(cache.iterdir()) == []
     capsys.readouterr()
