@@ -161,7 +161,7 @@ def fetch(origins, target):
                 why = (
                     f"no answer for {STALL_SECONDS} s" if isinstance(error, TimeoutError) else error
                 )
-                print(f"skipped {origin}: {' '.join(str(why).split())}")
+                print(f"\nskipped {origin}: {' '.join(str(why).split())}")
     finally:
         socket.setdefaulttimeout(timeout)
     raise DataError(

@@ -38,8 +38,9 @@ class Deferred(types.ModuleType):
                 stack.callback(os.dup2, stderr, 2)
                 nowhere = stack.enter_context(open(os.devnull, "w"))
                 os.dup2(nowhere.fileno(), 2)
-            vars(self).update(vars(importlib.import_module(self.__name__)))
-        return vars(self)[attribute]
+            module = importlib.import_module(self.__name__)
+        vars(self).update(vars(module))  # from now on this is no detour
+        return getattr(module, attribute)
 
 
 sys.modules.setdefault("keras", Deferred("keras"))
