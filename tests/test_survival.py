@@ -224,7 +224,6 @@ def test_killed_while_the_archive_is_fetched_or_unpacked(script, tmp_path, archi
         LOAD.format(paths=paths, archive=str(archive), source=source)
         for source in (str(archive), "cifar10")
     )
-    (tmp_path / "keras_home").mkdir()
     unpacked = tmp_path / "keras_home" / "datasets" / "cifar-10-batches-py-target"
     for batches in (0, 2, 5):  # so many batches are unpacked, at least begun, at the kill
         process = subprocess.Popen(
