@@ -63,6 +63,7 @@ def save_image(image, path):
 def plot_both(before, after, title, show):
     """Both tile images side by side (the figure of section 3.2)."""
     figure, axes = utils.subplots(show, 1, 2, figsize=(8, 5.6), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.15)
     for ax, image, when in zip(
         axes, (before, after), ("before training", "after training"), strict=True
     ):

@@ -39,7 +39,7 @@ def child(pictures, batch_size):
 def plot(path, results):
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 2, figsize=(9, 5.6), layout="constrained", sharey="row")
+    figure, axes = pyplot.subplots(2, 2, figsize=(9, 5.6), layout="constrained")
     for column, (label, sizes, key) in enumerate(
         [("training pictures, batch 100", PICTURES, 0), ("batch size, 10,000 pictures", BATCHES, 1)]
     ):
@@ -49,7 +49,12 @@ def plot(path, results):
         ):
             ax = axes[row, column]
             ax.plot(sizes, [median(f, what) for f in found], "o-")
-            ax.set(xscale="log", ylim=(0, None), xlabel=label, ylabel=unit if column == 0 else "")
+            ax.set(
+                xscale="log",
+                ylim=(0, 1.1 * max(median(f, what) for f in results.values())),
+                xlabel=label,
+                ylabel=unit if column == 0 else "",
+            )
             ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
             ax.minorticks_off()
             ax.grid(alpha=0.3)
