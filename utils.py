@@ -298,6 +298,7 @@ class Run:
         # To return to Python after every step costs up to a tenth of its time; the steps stay as
         # they are.
         model.steps_per_execution = 5
+        model.make_test_function(force=True)  # an `evaluate` before has made one for single steps
         self.callbacks = [
             keras.callbacks.LambdaCallback(
                 on_epoch_begin=lambda epoch, logs: train.shuffle(epoch),

@@ -5,6 +5,7 @@ filters that answer to edges and blobs.
 """
 
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def load_kernels(path):
         # Safe mode, Keras' default, refuses models that bring code of their own.
         return first_kernels(keras.saving.load_model(path, compile=False, safe_mode=True))
     except Exception as error:  # a damaged file makes Keras raise nearly anything
-        reason = str(error).split("\n\n")[0]
+        reason = textwrap.shorten(str(error), 250, placeholder=" ...")
         raise utils.RunError(
             f"{path}: cannot show its filters: {reason}; give another model"
         ) from None

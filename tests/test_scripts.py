@@ -5,6 +5,8 @@ import pytest
 from conftest import one_line
 from PIL import Image
 
+import data
+
 SCRIPTS = [
     "show_samples.py",
     "cnn.py",
@@ -81,6 +83,9 @@ def test_training(script, tmp_path, name, parameters, extra):
         keras.saving.load_model(folder / f"{n}.keras", compile=False) for n in ("initial", "model")
     )
     assert before.count_params() == after.count_params() == parameters
+    _, (x_test, y_test), _, _ = data.load("sample", 0, 500)
+    predicted = after.predict(x_test.astype("float32") / 255, verbose=0).argmax(axis=1)
+    assert float(row["val_accuracy"]) == pytest.approx((predicted == y_test).mean())
     changed = [
         (a.numpy() != b.numpy()).any()
         for a, b in zip(before.trainable_weights, after.trainable_weights, strict=True)

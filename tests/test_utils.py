@@ -170,12 +170,16 @@ def test_keras_is_imported_when_it_is_first_used_and_not_before():
 # A training run
 
 
-def small_run(out, epochs=2, seed=0, extra=(), **settings):
+def small_pictures():
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (100, 8, 8, 3), "uint8"), rng.integers(0, 3, 100)
+
+
+def small_run(out, epochs=2, seed=0, extra=(), evaluate_first=False, **settings):
     """A real training run of a network that has a dense layer alone."""
     options = argparse.Namespace(out=out, epochs=epochs, seed=seed, batch_size=20, fresh=False)
     options.__dict__.update({k: settings.pop(k) for k in ("fresh", "batch_size") if k in settings})
-    rng = np.random.default_rng(5)
-    images, labels = rng.integers(0, 256, (100, 8, 8, 3), "uint8"), rng.integers(0, 3, 100)
+    images, labels = small_pictures()
     train = data.batches(images, labels, 3, options.batch_size, seed=seed)
     test = data.batches(images[:30], labels[:30], 3, 10)
     keras.utils.clear_session()
@@ -184,6 +188,8 @@ def small_run(out, epochs=2, seed=0, extra=(), **settings):
         [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
     )
     model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    if evaluate_first:
+        model.evaluate(test, verbose=0)
     with utils.Run(options, model, train, "T", **settings) as run:
         model.fit(
             train, epochs=epochs, initial_epoch=run.epoch, validation_data=test, shuffle=False,
@@ -207,6 +213,13 @@ def test_a_run_leaves_its_files(tmp_path):
     assert int(before.optimizer.iterations) == 0
     assert int(after.optimizer.iterations) == 10
     assert json.loads((tmp_path / "a" / "b" / "run.json").read_text())["data"] == "D"
+
+
+def test_every_test_picture_counts_also_after_an_evaluation_before_training(tmp_path):
+    run = small_run(tmp_path, evaluate_first=True)
+    images, labels = small_pictures()
+    predicted = run.model.predict(images[:30].astype("float32") / 255, verbose=0).argmax(axis=1)
+    assert run.history["val_accuracy"][-1] == pytest.approx(np.mean(predicted == labels[:30]))
 
 
 def test_a_continued_run_is_the_uninterrupted_one(tmp_path, capsys):
