@@ -295,7 +295,7 @@ class Run:
         self.out, self.epochs, self.epoch, self.history = args.out, args.epochs, 0, {}
         self.verbose = 1 if sys.stdout.isatty() else 2  # no progress bar into a log file
         self.signal = None
-        # To return to Python after every step costs up to a tenth of its time; the steps stay as
+        # To return to Python after every step costs 7 % of its time; the steps stay as
         # they are.
         model.steps_per_execution = 5
         model.make_test_function(force=True)  # an `evaluate` before has made one for single steps
