@@ -39,9 +39,7 @@ def test_its_benchmark_tables_are_what_the_benchmarks_wrote(name):
         "variants",
     ]
     for path in results:
-        rows = [line for line in path.read_text().splitlines() if re.search(r"\d \|", line)]
-        assert rows
-        for row in rows:
-            numbers = re.findall(r"\| ([\d.,%]+)(?= \|)", row)
-            assert numbers
-            assert all(f"| {number} |" in text for number in numbers), row
+        rows = [re.findall(r"\| ([\d.,%]+)(?= \|)", line) for line in path.read_text().splitlines()]
+        assert sum(map(bool, rows)) >= 4
+        for number in (number for row in rows for number in row):
+            assert f"| {number} |" in text, (path.name, number)
