@@ -10,7 +10,10 @@ import utils  # before keras, which it defers until it is needed
 
 import keras
 
+import cluster
 import data
+import drawing
+import runs
 
 EPOCHS = 20
 BATCH_SIZE = 100
@@ -56,8 +59,10 @@ def main(argv=None):
     parser = utils.command_line(__file__, __doc__, epochs=EPOCHS, batch_size=BATCH_SIZE)
     args = parser.parse_args(argv)
     if args.summary:
-        return print_tables()
+        print_tables()
+        return drawing.draw_model(build_model(), "SimpleConvNet", args.out)
 
+    cluster.join()
     (x_train, y_train), (x_test, y_test), class_names, name = data.load(
         args.data, args.seed, args.limit
     )
@@ -70,7 +75,7 @@ def main(argv=None):
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
 
     title = f"SimpleConvNet on {name}"
-    with utils.Run(args, model, train, title, data=name) as run:
+    with runs.Run(args, model, train, title, data=name) as run:
         model.fit(
             train,
             epochs=args.epochs,
@@ -85,4 +90,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(runs.run_script(main))

@@ -103,19 +103,37 @@ def batches(images, labels, num_classes, batch_size, seed=None):
     They stay `uint8` until their batch is due: as `float32` they would take four times the memory.
     With a seed, `shuffle(epoch)` puts them into an order that depends on the seed and the epoch
     alone; `fit` must then be told `shuffle=False`, or it shuffles the batches once more.
+
+    One of several processes (`keras.distribution`) gets its share of each batch, all shares of a
+    batch together being the batch of a single process. What is left over when the pictures are
+    shared out is passed over.
+
+    Raises:
+        DataError: a training batch cannot be shared out evenly.
     """
+    cluster = keras.distribution.distribution()
+    share, shares = (cluster.data_shard_id, cluster.num_processes) if cluster else (0, 1)
+    if seed is None:
+        batch_size += -batch_size % shares  # for the result of a test it does not matter
+    elif batch_size % shares:
+        raise DataError(
+            f"--batch-size {batch_size}: cannot be shared out among {shares} processes; take a multiple"
+        )
+    count = len(labels) - len(labels) % shares
 
     class Batches(keras.utils.PyDataset):  # in here, since naming the base class imports Keras
         order = np.arange(len(labels))
+        pictures = images
 
         def shuffle(self, epoch):
             self.order = np.random.default_rng([seed, epoch]).permutation(len(labels))
 
         def __len__(self):
-            return math.ceil(len(labels) / batch_size)
+            return math.ceil(count / batch_size)
 
         def __getitem__(self, index):
-            rows = self.order[index * batch_size : (index + 1) * batch_size]
+            rows = self.order[:count][index * batch_size : (index + 1) * batch_size]
+            rows = np.split(rows, shares)[share]
             x = np.divide(images[rows], 255, dtype="float32")
             return x, keras.utils.to_categorical(labels[rows], num_classes).astype("float32")
 

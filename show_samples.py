@@ -10,6 +10,7 @@ import numpy as np
 import utils  # before data, whose import of keras it defers until it is needed
 
 import data
+import runs
 
 
 def plot_samples(images, labels, class_names, name, show):
@@ -71,4 +72,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(runs.run_script(main))

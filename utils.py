@@ -1,17 +1,12 @@
-"""What the chapters share: `combine_images`, the figures, the command line, the care for a run."""
+"""What the chapters share: `combine_images`, the figures, the command line."""
 
 import argparse
 import contextlib
-import csv
-import errno
 import importlib
-import json
 import math
 import os
-import signal
 import sys
 import types
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +34,10 @@ class Deferred(types.ModuleType):
                 nowhere = stack.enter_context(open(os.devnull, "w"))
                 os.dup2(nowhere.fileno(), 2)
             module = importlib.import_module(self.__name__)
+            if module.config.backend() != "tensorflow":
+                # Where it is installed Keras loads it all the same, in the middle of a run.
+                with contextlib.suppress(ImportError):
+                    importlib.import_module("tensorflow")
         vars(self).update(vars(module))  # from now on this is no detour
         return getattr(module, attribute)
 
@@ -167,6 +166,17 @@ def print_result(history, name):
 
 
 class Parser(argparse.ArgumentParser):
+    def parse_args(self, argv=None):
+        """Parse, and fill in the defaults that depend on the recipe."""
+        args = super().parse_args(argv)
+        recipe = getattr(args, "recipe", None)
+        if args.out is None:
+            script = self.prog.removesuffix(".py")
+            args.out = Path("results", script + "_tuned" * (recipe == "tuned"))
+        if recipe and args.epochs is None:
+            args.epochs = self.epochs[recipe]
+        return args
+
     def error(self, message):
         self.exit(
             2, f"{self.prog}: error: {message}; python {self.prog} --help lists the options\n"
@@ -184,13 +194,14 @@ def whole_number(least, most=2**32 - 1):
     return parse
 
 
-def command_line(script, doc, epochs=None, batch_size=None, summary=True):
+def command_line(script, doc, epochs=None, batch_size=None, summary=True, tuned=None):
     """A parser with the options that the scripts share.
 
     Args:
         script, doc: the script's `__file__` and docstring.
         epochs, batch_size: the article's, for a script that trains.
         summary: whether such a script has a model of its own to show.
+        tuned: the epochs of its `--recipe tuned`, for a script that has one.
     """
     name = Path(script).stem
     parser = Parser(f"{name}.py", description=doc.split("\n\n")[0], allow_abbrev=False)
@@ -206,232 +217,24 @@ def command_line(script, doc, epochs=None, batch_size=None, summary=True):
         help="cifar10, sample, the path of cifar-10-python.tar.gz, or a folder with train/<class>/ "
         "and test/<class>/ (default: CIFAR-10, and if it cannot be had the sample)",
     )
+    if tuned:
+        recipe = "the article's, or one that does better: see README (article)"
+        parser.add_argument(
+            "--recipe", choices=["article", "tuned"], default="article", help=recipe
+        )
     if epochs:
-        number("--epochs", epochs, f"passes over the training pictures ({epochs})")
+        parser.epochs = {"article": epochs, "tuned": tuned}
+        both = f"{epochs}; tuned: {tuned}" if tuned else epochs
+        number("--epochs", None if tuned else epochs, f"passes over the training pictures ({both})")
         number("--batch-size", batch_size, f"pictures in a training step ({batch_size})")
         fresh = "forget the run in DIR and start anew"
         parser.add_argument("--fresh", action="store_true", help=fresh)
     if epochs and summary:
-        table = "print the table of the model and stop; needs no data"
+        table = "print the model's table, draw it in DIR/model.png, and stop; needs no data"
         parser.add_argument("--summary", action="store_true", help=table)
     number("--limit", None, "train on N pictures and test on N/5 (all)")
     number("--seed", 0, "initial weights, order of the pictures, --limit, sample (0)", least=0)
-    out = Path("results", name)
-    parser.add_argument(
-        "--out", type=Path, default=out, metavar="DIR", help=f"where to write ({out})"
-    )
+    out = f"where to write ({Path('results', name)}{'; tuned: the same with _tuned' * bool(tuned)})"
+    parser.add_argument("--out", type=Path, metavar="DIR", help=out)
     parser.add_argument("--show", action="store_true", help="also open the figures in a window")
     return parser
-
-
-def run_script(main):
-    """Run a script's `main`: whatever is not a bug ends in one line on stderr and an exit code."""
-    script = Path(sys.argv[0]).name
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, Interrupted.on_signal)
-    try:
-        main()
-        sys.stdout.flush()
-        return 0
-    except Interrupted as interrupt:
-        print(f"{script}: {interrupt}", file=sys.stderr)
-        return 128 + interrupt.number
-    except ImportError as error:
-        message = f"{error}; install the packages: pip install -r requirements.txt"
-    except OSError as error:
-        message = str(error)
-        if error.strerror:
-            way_out = "make room" if error.errno == errno.ENOSPC else "take another --out"
-            message = f"{error.filename or 'output'}: {error.strerror}; {way_out} and try again"
-    print(f"{script}: error: {' '.join(message.split())}", file=sys.stderr)
-    return 1
-
-
-# A training run
-
-
-class Interrupted(Exception):
-    """Ctrl-C (SIGINT) or SIGTERM."""
-
-    def __init__(self, number, message="interrupted"):
-        super().__init__(message)
-        self.number = number
-
-    @classmethod
-    def on_signal(cls, number, frame):
-        raise cls(number)
-
-
-class RunError(OSError):
-    """A run cannot start or go on. The message says what, why, and the way out."""
-
-
-class Run:
-    """A training run in its folder: stopped at whatever moment, the same command goes on with it.
-
-    One file has all that it takes: `model.keras`, with the optimizer's state and its count of
-    steps. (`keras.callbacks.BackupAndRestore` keeps weights and epoch in two files, one written
-    after the other; a kill between the two makes it train an epoch twice.)
-
-    Args:
-        args: the command line.
-        model: compiled, with its initial weights.
-        train: batches of `data.batches`.
-        title: of the accuracy figure.
-        settings: what else decides the result; the folder must not hold a run with others.
-
-    Attributes:
-        epoch: the number of finished epochs, for `fit`'s `initial_epoch`.
-        history: lists under "loss", "accuracy", "val_loss", "val_accuracy", a value an epoch.
-        callbacks, verbose: for `fit`.
-
-    Raises:
-        RunError: the folder holds something else, or another process works in it.
-        OSError: nothing can be written there.
-    """
-
-    def __init__(self, args, model, train, title, **settings):
-        self.model, self.train, self.title = model, train, title
-        self.out, self.epochs, self.epoch, self.history = args.out, args.epochs, 0, {}
-        self.verbose = 1 if sys.stdout.isatty() else 2  # no progress bar into a log file
-        self.signal = None
-        # To return to Python after every step costs 7 % of its time; the steps stay as
-        # they are.
-        model.steps_per_execution = 5
-        model.make_test_function(force=True)  # an `evaluate` before has made one for single steps
-        self.callbacks = [
-            keras.callbacks.LambdaCallback(
-                on_epoch_begin=lambda epoch, logs: train.shuffle(epoch),
-                on_train_batch_end=self.after_batch,
-                on_test_batch_end=self.after_batch,
-                on_epoch_end=self.after_epoch,
-            )
-        ]
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.lock = lock(self.out / ".lock")
-        train.shuffle(0)
-        settings |= {
-            "batch size": args.batch_size,
-            "seed": args.seed,
-            "number of batches": len(train),
-        }
-        settings["pictures"] = f"{zlib.crc32(train[0][0].tobytes()):08x}"
-        settings["model"] = f"{zlib.crc32(model.to_json().encode()):08x}"
-        record, *kept = (self.out / name for name in ("run.json", "model.keras", "history.csv"))
-        if record.exists() and not args.fresh:
-            self.compare(read_record(record), settings)
-            if kept[0].exists():
-                self.restore(*kept)
-            return
-        if kept[0].exists() and not args.fresh:
-            raise RunError(
-                f"{kept[0]}: not from a run; add --fresh to replace it, or another --out"
-            )
-        for old in (record, *kept):  # the record first: without it the rest is not taken for a run
-            old.unlink(missing_ok=True)
-        with replacing(self.out / "initial.keras") as part:
-            model.save(part)
-        with replacing(record) as part:
-            part.write_text(json.dumps(settings, indent=1) + "\n")
-
-    def compare(self, old, new):
-        for key in new:
-            if old.get(key) != new[key]:
-                raise RunError(
-                    f"{self.out}: holds a run with {key} {old.get(key)}, not {new[key]}; "
-                    "add --fresh to start anew, or take another --out"
-                )
-
-    def restore(self, model_file, history_file):
-        """Go back to the end of the last finished epoch."""
-        self.model.optimizer.build(self.model.trainable_variables)
-        try:
-            self.model.load_weights(model_file)
-            self.epoch = int(self.model.optimizer.iterations) // len(self.train)
-            with open(history_file, newline="") as file:
-                # One line more than `model.keras` has epochs, if the run died between the two.
-                rows = list(csv.DictReader(file))[: self.epoch]
-            self.history = {k: [float(row[k]) for row in rows] for k in rows[-1] if k != "epoch"}
-        except Exception as error:
-            raise RunError(
-                f"{self.out}: its run is damaged: {error}; start anew: --fresh"
-            ) from None
-        if self.epoch < self.epochs:
-            print(f"{self.out}: continuing at epoch {self.epoch + 1} of {self.epochs}")
-        else:
-            print(f"{self.out}: has all {self.epoch} epochs already; --fresh trains anew")
-
-    def after_batch(self, batch, logs):
-        if self.signal is not None:
-            raise Interrupted(self.signal)
-        if not math.isfinite(logs["loss"]):
-            raise RunError(
-                f"{self.out}: the loss became {logs['loss']} in epoch {self.epoch + 1}; what was "
-                "learned before is kept; try a lower learning rate or another --seed, with --fresh"
-            )
-
-    def after_epoch(self, epoch, logs):
-        for key, value in logs.items():
-            self.history.setdefault(key, []).append(float(value))
-        # The history first: `restore` can do without its last line, but cannot make one up.
-        with (
-            replacing(self.out / "history.csv") as part,
-            open(part, "w", newline="") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(["epoch", *self.history])
-            writer.writerows(zip(range(1, epoch + 2), *self.history.values(), strict=True))
-        with replacing(self.out / "model.keras") as part:
-            self.model.save(part)
-        self.epoch = epoch + 1
-
-    def __enter__(self):
-        def remember(number, frame):  # let the batch in hand end
-            self.signal = number
-            signal.signal(number, Interrupted.on_signal)  # but not the second time
-
-        self.handlers = {n: signal.signal(n, remember) for n in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-        self.lock.close()
-        if kind is Interrupted:
-            if self.epoch:
-                plot_accuracy(self.history, self.title, self.out / "accuracy.png")
-            where = (
-                f"after epoch {self.epoch} of {self.epochs}" if self.epoch else "in the first epoch"
-            )
-            raise Interrupted(
-                error.number, f"interrupted {where}; the same command goes on from there"
-            ) from None
-
-
-def read_record(path):
-    """The settings of the run in a folder, of which `path` is the `run.json`."""
-    try:
-        return dict(json.loads(path.read_text()))
-    except ValueError as error:
-        raise RunError(f"{path}: damaged: {error}; start anew with --fresh") from None
-
-
-def lock(path):
-    """An open file that no other process can lock until this one closes it or ends, however."""
-    try:
-        file = open(path, "w")  # noqa: SIM115
-    except OSError as error:
-        error.filename = str(path.parent)  # which is what cannot be written to
-        raise
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise RunError(f"{path.parent}: another run is at work there; take another --out") from None
-    return file

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import data
-import utils
+import runs
 import visualize_weights
 
 EPOCHS = 30
@@ -261,7 +261,7 @@ def ends_well(capfd, main):
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         with warnings.catch_warnings(action="ignore"):
-            code = utils.run_script(main)
+            code = runs.run_script(main)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
