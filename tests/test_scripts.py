@@ -66,15 +66,22 @@ def test_show_samples(script, tmp_path):
     [
         ("cnn.py", 591_390, []),
         ("cnn_with_gap.py", 6_390, []),
+        ("cnn_with_gap.py", 24_314, ["--recipe", "tuned"]),
         ("transfer_learning.py", 221_114, ["--alpha", "0.25", "--weights", "none"]),
+        (
+            "transfer_learning.py",
+            40_250,
+            ["--alpha", "0.25", "--weights", "none", "--recipe", "tuned"],
+        ),
     ],
 )
 def test_training(script, tmp_path, name, parameters, extra):
     done = script(name, *SMALL, *extra)
     assert done.stderr == ""
-    folder = tmp_path / "results" / name.removesuffix(".py")
+    folder = tmp_path / "results" / (name.removesuffix(".py") + "_tuned" * ("tuned" in extra))
     assert {p.name for p in folder.iterdir() if p.name[0] != "."} == {
-        *("accuracy.png", "history.csv", "initial.keras", "model.keras", "run.json")
+        *("accuracy.png", "history.csv", "initial.keras", "model.keras", "run.json"),
+        *(["confidence_maps.png"] if name == "cnn_with_gap.py" else []),
     }
     (row,) = read_history(folder)
     assert f"Best test accuracy {float(row['val_accuracy']):.1%}, at epoch 1." in done.stdout
@@ -92,7 +99,7 @@ def test_training(script, tmp_path, name, parameters, extra):
     ]
     assert all(changed)
     if name == "cnn_with_gap.py":
-        assert "6,390 parameters; with Flatten there are 591,390" in done.stdout
+        assert f"{parameters:,} parameters; with Flatten there are 591,390" in done.stdout
     if name == "transfer_learning.py":
         assert "before training: loss " in done.stdout
         assert f"before training, {float(row['val_accuracy']):.1%} after 1" in done.stdout
@@ -107,7 +114,8 @@ def test_summary_needs_no_data(script, tmp_path, name, total):
     assert f"Total params: {total} " in done.stdout
     if name == "transfer_learning.py":
         assert "Non-trainable params: 21,888 " in done.stdout
-    assert not (tmp_path / "results").exists()
+    (drawn,) = (tmp_path / "results").rglob("*.*")
+    assert drawn == tmp_path / "results" / name.removesuffix(".py") / "model.png"
 
 
 def test_the_same_seed_gives_the_same_files(script, tmp_path):
@@ -134,6 +142,20 @@ def test_visualize_weights_trains_first_where_there_is_no_model(script, tmp_path
     assert (folder / "before.png").read_bytes() != (folder / "after.png").read_bytes()
     assert len(read_history(tmp_path / "results" / "cnn")) == 1
     assert "running cnn.py" not in script("visualize_weights.py").stdout
+    # Sorted, each filter keeps its partner: the same tiles, both pictures in the same new order.
+    assert "of 30 above" in script("visualize_weights.py", "--sort", "--out", "sorted").stdout
+    tiles = {
+        (where, when): [
+            Image.open(path / f"{when}.png").crop((x, y, x + 88, y + 88)).tobytes()
+            for y in range(0, 528, 88)
+            for x in range(0, 440, 88)
+        ]
+        for where, path in (("network", folder), ("sorted", tmp_path / "sorted"))
+        for when in ("before", "after")
+    }
+    moves = [tiles["network", "after"].index(tile) for tile in tiles["sorted", "after"]]
+    assert sorted(moves) == list(range(30)) != moves
+    assert [tiles["network", "before"][n] for n in moves] == tiles["sorted", "before"]
     # A wish that does not fit the model at hand is not passed over.
     one_line(
         script("visualize_weights.py", *SMALL, "--seed", 3, code=1), "seed 0, not 3", "--fresh"

@@ -1,9 +1,12 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 import transfer_learning
-import utils
+import runs
 import visualize_weights
 
 
@@ -42,6 +45,43 @@ def test_each_kernel_is_scaled_by_its_own_range():
         assert (np.diff(images[n].ravel()[order].astype(int)) >= 0).all()
 
 
+def slow_regularity(kernel):
+    height, width, channels = kernel.shape
+    products = squares = 0
+    for y, x, c in np.ndindex(height, width, channels):
+        for v, u in ((y + 1, x), (y, x + 1)):
+            if v < height and u < width:
+                products += kernel[y, x, c] * kernel[v, u, c]
+                squares += (kernel[y, x, c] ** 2 + kernel[v, u, c] ** 2) / 2
+    return products / squares if squares else 0
+
+
+@given(
+    arrays.arrays(
+        "float64",
+        st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4)),
+        elements=st.floats(-5, 5, width=16),
+    )
+)
+def test_regularity(kernels):
+    values = visualize_weights.regularity(kernels)
+    expected = [slow_regularity(kernels[..., n]) for n in range(kernels.shape[3])]
+    np.testing.assert_allclose(values, expected, atol=1e-9)
+    assert (abs(values) <= 1 + 1e-9).all()
+
+
+def test_regularity_of_what_everybody_knows():
+    y, x = np.mgrid[:5, :5]
+    patterns = [np.ones((5, 5)), x - 2, (x + y) % 2 * 2 - 1]
+    kernels = np.stack([np.dstack([p] * 3) for p in patterns], axis=3).astype("float32")
+    same, edge, chessboard = visualize_weights.regularity(kernels)
+    assert same == pytest.approx(1)
+    assert 0.5 < edge < 1
+    assert chessboard == pytest.approx(-1)
+    noise = np.random.default_rng(0).normal(size=(5, 5, 3, 2000))
+    assert abs(visualize_weights.regularity(noise).mean()) < 0.01
+
+
 def save(path, *layers):
     keras.Sequential(list(layers)).save(path)
     return path
@@ -64,7 +104,7 @@ def save(path, *layers):
 )
 def test_models_that_have_no_filters_to_show(tmp_path, make, reason):
     path = make(tmp_path / "m.keras")
-    with pytest.raises(utils.RunError, match=rf"m.keras: .*{reason}"):
+    with pytest.raises(runs.RunError, match=rf"m.keras: .*{reason}"):
         visualize_weights.load_kernels(path)
 
 
@@ -80,6 +120,6 @@ def test_code_inside_a_model_file_does_not_run(tmp_path, name):
         keras.layers.Conv2D(2, 3),
     )
     written.unlink(missing_ok=True)  # building the model ran it here
-    with pytest.raises(utils.RunError, match="cannot show its filters"):
+    with pytest.raises(runs.RunError, match="cannot show its filters"):
         visualize_weights.load_kernels(path)
     assert not written.exists()
