@@ -12,8 +12,8 @@ READMES = ["README.md", "README.ja.md"]
 def test_every_option_is_explained(name):
     text = (ROOT / name).read_text()
     explained = set(re.findall(r"^\| `(--[a-z-]+)", text, re.MULTILINE))
-    offered = {"--count", "--alpha", "--weights"}  # what single scripts add
-    for action in utils.command_line("cnn.py", "", 20, 100)._actions:
+    offered = {"--count", "--alpha", "--weights", "--sort"}  # what single scripts add
+    for action in utils.command_line("cnn_with_gap.py", "", 150, 100, tuned=10)._actions:
         offered.update(action.option_strings)
     assert explained == offered - {"-h", "--help"}
 
@@ -35,6 +35,7 @@ def test_its_benchmark_tables_are_what_the_benchmarks_wrote(name):
         "epoch",
         "growth",
         "operations",
+        "reproduce",
         "startup",
         "variants",
     ]
