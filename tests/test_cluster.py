@@ -13,6 +13,7 @@ from conftest import ROOT, one_line
 from test_survival import wait_for_epochs
 
 SMALL = ["--data", "sample", "--limit", "500"]
+TOLERANCE = 0.02  # of losses, and of accuracies, where one of the 100 test pictures counts 0.01
 
 
 def free_port():
@@ -67,12 +68,11 @@ def ended(process, code, timeout=60):
 @pytest.mark.parametrize(
     ("name", "options", "tolerance"),
     [
-        ("cnn.py", ["--epochs", "2"], 0.002),
-        # MobileNet from random weights multiplies rounding differences with each of its layers.
+        ("cnn.py", ["--epochs", "2"], TOLERANCE),
         (
             "transfer_learning.py",
             ["--epochs", "1", "--alpha", "0.25", "--weights", "none", "--recipe", "tuned"],
-            0.02,
+            0.05,  # MobileNet multiplies what rounding does
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_process_that_dies_ends_the_others_and_all_go_on_later(script, start_a
     ended(second, 0)
     assert not (tmp_path / "none").exists()
     for one, both in zip(history(tmp_path / "single"), history(tmp_path / "run"), strict=True):
-        assert both == pytest.approx(one, abs=0.002)
+        assert both == pytest.approx(one, abs=TOLERANCE)
 
 
 def test_processes_that_do_not_agree(start_all, tmp_path):
