@@ -68,7 +68,10 @@ def join():
     try:
         keras.distribution.initialize()
     except Exception as error:
-        raise ClusterError(f"{address}: the processes do not meet: {error}; {TRY_AGAIN}") from None
+        raise ClusterError(
+            f"{address}: the processes do not meet: {error}; give all of them the address of "
+            "process 0 and a port that is free there, and start them within five minutes"
+        ) from None
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
 
 
