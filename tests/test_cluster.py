@@ -13,7 +13,7 @@ from conftest import ROOT, one_line
 from test_survival import wait_for_epochs
 
 SMALL = ["--data", "sample", "--limit", "500"]
-TOLERANCE = 0.02  # of losses, and of accuracies, where one of the 100 test pictures counts 0.01
+TOLERANCE = 0.002  # in every column; what comes of rounding is a quarter of it
 
 
 def free_port():
