@@ -91,7 +91,7 @@ def end_on_abort(stderr):
 
 
 def lost():
-    return f"another of the {processes} processes ended; {TRY_AGAIN}"
+    return f"another of the {processes} processes ended or cannot be reached; {TRY_AGAIN}"
 
 
 def what_broke(error):
