@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from common import ROOT, write
+from PIL import Image
 
 RESULTS = ROOT / "results" / "reproduce"
 CNN = "cnn.py", "article"
@@ -37,8 +38,8 @@ FIGURES = {
     "cnn.png": (CNN, "accuracy.png"),
     "cnn_with_gap.png": (GAP, "accuracy.png"),
     "cnn_with_gap_tuned.png": (GAP_TUNED, "accuracy.png"),
-    "confidence_maps.png": (GAP, "confidence_maps.png"),
-    "confidence_maps_tuned.png": (GAP_TUNED, "confidence_maps.png"),
+    "confidence_maps.jpg": (GAP, "confidence_maps.png"),
+    "confidence_maps_tuned.jpg": (GAP_TUNED, "confidence_maps.png"),
 }
 
 
@@ -147,7 +148,10 @@ def main():
         )
     write("reproduce", *lines, "", *(f"- {line}" for line in regularity))
     for name, (recipe, figure) in FIGURES.items():
-        shutil.copyfile(folder_of(recipe, 0) / figure, ROOT / "docs" / name)
+        if name.endswith(".jpg"):  # a third of the size for figures that are photographs
+            Image.open(folder_of(recipe, 0) / figure).convert("RGB").save(ROOT / "docs" / name)
+        else:
+            shutil.copyfile(folder_of(recipe, 0) / figure, ROOT / "docs" / name)
     shutil.copyfile(RESULTS / "weights" / "weights.png", ROOT / "docs" / "weights.png")
     for script, *options in (["cnn.py"], ["cnn_with_gap.py", "--recipe", "tuned"]):
         run(script, "--summary", *options, "--out", RESULTS / "drawing")
