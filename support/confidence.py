@@ -6,13 +6,11 @@ maps". Which of them count for a class is what the layers behind the pooling hav
 
 import math
 
-import numpy as np
-
-import utils  # before keras, which it defers until it is needed
-
 import keras
+import numpy as np
+from matplotlib import pyplot as plt
 
-import data
+from support import drawing, lettering
 
 
 def confidence_maps(model, images):
@@ -44,7 +42,7 @@ def confidence_maps(model, images):
 
 
 def first_right_and_wrong(labels, predicted):
-    """For each class in turn its first recognised and its first mistaken picture: rows, or None."""
+    """For each class in turn its first recognised and its first mistaken image: rows, or None."""
     rows = []
     for label in range(labels.max() + 1):
         for kind in (predicted == labels, predicted != labels):
@@ -53,38 +51,42 @@ def first_right_and_wrong(labels, predicted):
     return rows
 
 
-def plot(model, images, labels, class_names, name, path, show=False):
-    """Draw a right and a wrong picture of each class, and over it the map of the prediction.
+def plot(test, args):
+    """Draw a right and a wrong image of each class, and over it the map of the prediction.
 
     Args:
-        images, labels: `uint8` `(N, 32, 32, 3)` and `int64` `(N,)`, as `data.load` returns them.
-        name: of the data, for the title.
+        test: `images.Batches` of the test set.
+        args: the command line; `model.keras` is in its `out`.
     """
-    batches = data.batches(images, labels, len(class_names), batch_size=500)
-    predicted = model.predict(batches, verbose=0).argmax(axis=1)
-    rows = first_right_and_wrong(labels, predicted)
+    # As it was saved: of this process alone, however many have trained it.
+    model = keras.saving.load_model(args.out / "model.keras", compile=False)
+    predicted = model.predict(test, verbose=0).argmax(axis=1)
+    rows = first_right_and_wrong(test.labels, predicted)
     found = [row for row in rows if row is not None]
-    maps, probabilities = confidence_maps(model, images[found] / np.float32(255))
+    x, _ = test.prepare(test.images[found], test.labels[found], test.num_classes)
+    maps, probabilities = confidence_maps(model, x)
+    names = lettering.labels(test.class_names)
     lines = math.ceil(len(rows) / 4)  # two classes in a line
-    figure, axes = utils.subplots(show, lines, 8, figsize=(12, 1.7 * lines + 0.8), squeeze=False)
+    figure, axes = plt.subplots(
+        lines, 8, figsize=(12, 1.7 * lines + 0.8), squeeze=False, layout="constrained"
+    )
     for ax in axes.flat:
         ax.axis("off")
     for row, (left, right) in zip(rows, axes.reshape(-1, 2), strict=False):
         if row is None:
             continue
-        image, index = images[row], found.index(row)
+        image, index = test.images[row], found.index(row)
         left.imshow(image)
-        left.set_title(class_names[labels[row]], fontsize=10)
+        left.set_title(names[test.labels[row]], fontsize=10)
         right.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
         extent = (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)
         right.imshow(
             maps[index], cmap="inferno", alpha=0.6, interpolation="bilinear", extent=extent
         )
-        prediction = f"{class_names[predicted[row]]} {probabilities[index].max():.0%}"
+        prediction = f"{names[predicted[row]]} {probabilities[index].max():.0%}"
         right.set_title(prediction, fontsize=10)
     figure.suptitle(
-        f"What speaks for the prediction (bright) on {name}\n"
-        "each class's first picture that is recognised, and its first that is not"
+        f"What speaks for the prediction (bright) on {test.name}\n"
+        "each class's first image that is recognised, and its first that is not"
     )
-    figure.tight_layout(rect=(0, 0, 1, 0.99))
-    utils.save_figure(figure, path, show)
+    drawing.save(figure, "confidence_maps.png", args)

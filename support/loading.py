@@ -1,0 +1,74 @@
+"""Loading Keras: seconds of waiting, and a page of log lines that a reader need not see."""
+
+import contextlib
+import faulthandler
+import importlib
+import importlib.util
+import os
+import platform
+import re
+import sys
+import tempfile
+
+from support.entry import ScriptError
+
+# How TensorFlow's C++ code logs, some of it before TF_CPP_MIN_LOG_LEVEL is heeded.
+LOG_LINE = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
+
+
+def import_keras():
+    """Import Keras, and say so in one line if that cannot be.
+
+    Raises:
+        ScriptError: this Python has not all packages, or they do not work.
+    """
+    python = f"Python {platform.python_version()} ({sys.executable})"
+    try:
+        with quiet_start():
+            keras = importlib.import_module("keras")
+            if keras.config.backend() != "tensorflow" and importlib.util.find_spec("tensorflow"):
+                # Layers such as `RandomFlip` load it on every backend, in the middle of a run.
+                importlib.import_module("tensorflow")
+        for package in ("matplotlib", "PIL"):
+            if importlib.util.find_spec(package) is None:
+                raise ModuleNotFoundError(f"No module named {package!r}")
+    except ModuleNotFoundError as error:
+        raise ScriptError(
+            f"{error} for {python}; run the Python of the environment into which "
+            "`pip install -r requirements.txt` has installed, such as .venv/bin/python "
+            "(of Python 3.11, 3.12 or 3.13)"
+        ) from None
+    except Exception as error:  # nothing of the scripts has run yet
+        raise ScriptError(
+            f"Keras cannot be loaded by {python}: {type(error).__name__}: {error}; look at "
+            "KERAS_BACKEND and ~/.keras/keras.json, or install requirements.txt anew"
+        ) from None
+
+
+@contextlib.contextmanager
+def quiet_start():
+    """Keep TensorFlow's log lines off stderr while it starts, and nothing else.
+
+    C++ writes to file descriptor 2, past `sys.stderr`, so this is what is redirected. What is not
+    a log line is shown afterwards. A crash in native code leaves no afterwards: `faulthandler`
+    reports it to the real stderr.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
+        yield  # somebody wants to see the log
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    faulthandler.enable(stderr)
+    try:
+        with tempfile.TemporaryFile() as held:
+            os.dup2(held.fileno(), 2)
+            try:
+                yield
+            finally:
+                sys.stderr.flush()
+                os.dup2(stderr, 2)
+                held.seek(0)
+                os.write(2, b"".join(line for line in held if not LOG_LINE.match(line)))
+    finally:
+        faulthandler.enable(2)
+        os.close(stderr)

@@ -1,0 +1,126 @@
+"""What decides the result of a run, on record in readable form and compared value by value."""
+
+import hashlib
+import json
+
+import keras
+import numpy as np
+
+from support.entry import ScriptError
+from support.layers import flat_layers
+
+# What Keras writes into a configuration that says nothing about the result: names that count up in
+# a process, and where a class lives, which a new version may change.
+INCIDENTAL = {"name", "module", "registered_name", "build_config"}
+
+
+def describe(model, train, test, args):
+    """The record of a run, of values that JSON has.
+
+    Args:
+        model: compiled, with its initial weights.
+        train, test: `images.Batches`.
+        args: the command line.
+    """
+    compiled, optimizer = model.get_compile_config(), keras.optimizers.serialize(model.optimizer)
+    record = {
+        "script": args.script,
+        "data": train.name,
+        "classes": train.class_names,
+        "training set": fingerprint(train),
+        "test set": fingerprint(test),
+        "seed": args.seed,
+        "batch size": args.batch_size,
+        **{name: getattr(args, name) for name in ("alpha", "weights") if hasattr(args, name)},
+        "optimizer": plain(optimizer),
+        **{name: plain(compiled[name]) for name in ("loss", "metrics")},
+        "layers": [describe_layer(layer) for layer in flat_layers(model)],
+    }
+    return json.loads(json.dumps(record, default=str))
+
+
+def fingerprint(batches):
+    def short(array):
+        return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:16]
+
+    return {
+        "size": len(batches.labels),
+        "images": short(batches.images),
+        "labels": short(batches.labels),
+    }
+
+
+def describe_layer(layer):
+    try:
+        output = layer.output.shape[1:]
+    except AttributeError:  # a layer that stands in several places has several outputs
+        output = None
+    return {
+        "class": type(layer).__name__,
+        "output": output,
+        "parameters": layer.count_params(),
+        **plain(layer.get_config()),
+        "dtype": layer.dtype_policy.name,
+    }
+
+
+def plain(value):
+    """A Keras configuration without what is incidental."""
+    if isinstance(value, dict) and "class_name" in value:
+        return {"class": value["class_name"], **plain(value.get("config") or {})}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items() if key not in INCIDENTAL}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def read(path):
+    """The record in a file.
+
+    Raises:
+        ScriptError: it is damaged, or something else has that name.
+    """
+    try:
+        record = json.loads(path.read_text())
+        if not {"script", "layers"} <= set(record):
+            raise ValueError("no record of a run")
+        return record
+    except (OSError, ValueError, TypeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ScriptError(f"{path}: {why}; move it away, or take another --out") from None
+
+
+def compare(folder, old, new):
+    """
+    Raises:
+        ScriptError: the records differ. The message names the first value that does.
+    """
+    for key in new:
+        if found := difference(old.get(key), new[key], key):
+            raise ScriptError(
+                f"{folder}: holds a run with {found}; "
+                "--fresh forgets it and starts anew, another --out keeps both"
+            )
+
+
+def difference(old, new, name):
+    """The first difference in words, None where there is none.
+
+    Of configurations only what both have is compared: a new version of Keras may add to them.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        both = [key for key in new if key in old]
+        found = (difference(old[key], new[key], f"{name} {key}") for key in both)
+    elif isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            return f"{len(old)} {name}, not {len(new)}"
+        pairs = enumerate(zip(old, new, strict=True), 1)
+        found = (difference(*pair, f"{name} {n}") for n, pair in pairs)
+    else:
+        return None if old == new else f"{name} {short(old)}, not {short(new)}"
+    return next(filter(None, found), None)
+
+
+def short(value):
+    return value.get("class", "with more settings") if isinstance(value, dict) else value
