@@ -1,0 +1,1 @@
+"""The step after the article: one recipe a script, `python -m beyond.NAME`."""
