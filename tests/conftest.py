@@ -1,57 +1,252 @@
+import argparse
+import contextlib
 import io
+import json
 import os
 import pickle
+import signal
 import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-import utils  # noqa: F401  (defers and quiets Keras)
-
-import keras
-
-import data
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
+# No test may reach the network, or what a reader has in Keras' cache. Both are read when Keras is loaded.
+os.environ.update(dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"))
+os.environ["no_proxy"] = "127.0.0.1"  # where the tests' own servers are
+os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras_home_")
+os.environ["MPLBACKEND"] = "agg"
+# Tests run side by side, a core each.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1"))
+os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+SCRIPTS = [
+    "show_samples.py",
+    "cnn.py",
+    "visualize_weights.py",
+    "transfer_learning.py",
+    "cnn_with_gap.py",
+]
+
+
+class Process:
+    """A script that a `Zygote` has forked."""
+
+    def __init__(self, zygote, pid, out, err):
+        self.zygote, self.pid, self.out, self.err, self.returncode = zygote, pid, out, err, None
+
+    def poll(self):
+        if self.returncode is None:
+            self.returncode = self.zygote.ask(wait=self.pid)["code"]
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout=120):
+        """Its exit code and all that it has printed."""
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            assert time.monotonic() < end, (self.out.read_text(), self.err.read_text())
+            time.sleep(0.01)
+        return subprocess.CompletedProcess(
+            [], self.returncode, self.out.read_text(), self.err.read_text()
+        )
+
+
+class Zygote:
+    """Starts scripts in no time: see `zygote.py`."""
+
+    def __init__(self, backend):
+        # JAX compiles for seconds what these tests run for moments.
+        cache = tempfile.mkdtemp(prefix="jax_cache_")
+        jax = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_COMPILATION_CACHE_DIR": cache}
+        jax |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        # After TensorFlow has set M_TRIM_THRESHOLD every large array is a page fault for each page.
+        jax |= {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TOP_PAD_": "33554432"}
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("zygote.py"), ROOT],
+            env=os.environ | {"KERAS_BACKEND": backend} | jax,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.read()
+
+    def ask(self, **request):
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        return self.read()
+
+    def read(self):
+        return json.loads(self.process.stdout.readline())
+
+    def start(self, *command, cwd, interrupt=None, file_size=None, eager=False, **environment):
+        folder = Path(tempfile.mkdtemp(prefix="output_"))
+        out, err = folder / "out", folder / "err"
+        answer = self.ask(
+            command=[str(word) for word in command],
+            cwd=str(cwd),
+            environment=environment,
+            interrupt=interrupt,
+            file_size=file_size,
+            eager=eager,
+            out=str(out),
+            err=str(err),
+        )
+        return Process(self, answer["pid"], out, err)
+
+
+@pytest.fixture(scope="session")
+def zygotes():
+    """A `Zygote` for each backend that is asked for."""
+    running = {}
+
+    def get(backend):
+        if backend not in running:
+            running[backend] = Zygote(backend)
+        return running[backend]
+
+    yield get
+    for zygote in running.values():
+        zygote.process.kill()
+        zygote.process.wait()
 
 
 @pytest.fixture
-def script(tmp_path):
-    """Run a script as a reader does, in an empty folder, with an empty Keras cache and no network."""
-    environment = os.environ | {
-        "KERAS_HOME": str(tmp_path / "keras_home"),
-        **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),  # nobody listens
-    }
+def start(zygotes, tmp_path):
+    """Start a script as a reader does, in an empty folder, and leave it running.
 
-    def run(name, *arguments, code=0, **more):
-        done = subprocess.run(
-            [sys.executable, ROOT / name, *map(str, arguments)],
-            cwd=tmp_path,
-            env=environment | more,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+    `interrupt`: a function, "module:name", a signal, and in which call of it the signal comes.
+    `file_size`: how large its files may become. `eager`: without the seconds in which TensorFlow
+    makes a graph of the training step.
+    """
+    started = []
+
+    def run(*command, backend="tensorflow", folder=".", **environment):
+        process = zygotes(backend).start(*command, cwd=tmp_path / folder, **environment)
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def script(start):
+    """Run a script to its end, which must be with exit code `code`; what it printed."""
+
+    def run(*command, code=0, **more):
+        done = start(*command, **more).wait()
         assert done.returncode == code, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done
 
-    run.environment = environment
     return run
 
 
+@pytest.fixture
+def cold_script(tmp_path):
+    """The same in a Python of its own, which has yet to load Keras."""
+
+    def run(*command, code=0, **environment):
+        done = subprocess.run(
+            cold(*command), cwd=tmp_path, env=os.environ | environment, capture_output=True,
+            text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, (done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def cold(name, *arguments):
+    """The command line of a script."""
+    return [sys.executable, str(ROOT / name), *map(str, arguments)]
+
+
 def one_line(done, *words):
-    """The run's stderr is one line, `script: error: ...`, with these words in it."""
+    """What it printed on stderr is one line, `script: error: ...`, with these words in it."""
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
     assert ": error: " in lines[0]
     for word in words:
         assert str(word) in lines[0]
+
+
+def options(**values):
+    """A command line as `command_line.parse` returns it."""
+    defaults = {"data": "sample", "limit": None, "seed": 0, "epochs": 1, "batch_size": 100}
+    defaults |= {"fresh": False, "show": False, "script": "test.py", "command": "python test.py"}
+    return argparse.Namespace(**defaults | values)
+
+
+def small_batches(seed=5, count=100, classes=3, batch_size=20):
+    """A training set and a test set of noise, 8 x 8 pixels, for runs of a moment."""
+    from support import images
+
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 256, (count, 8, 8, 3), "uint8"), rng.integers(0, classes, count)
+
+    def prepare(x, y, num_classes):
+        return x.astype("float32") / 255, np.eye(num_classes, dtype="float32")[y]
+
+    names = [f"class {n}" for n in range(classes)]
+    return (
+        images.Batches(x, y, names, "noise", batch_size, prepare),
+        images.Batches(x[:30], y[:30], names, "noise", 10, prepare),
+    )
+
+
+def epochs_in(folder):
+    """How many epochs `history.csv` has; what is there must be whole."""
+    history = folder / "history.csv"
+    if not history.exists():
+        return 0
+    lines = history.read_text().splitlines()
+    assert lines[0] == "epoch,accuracy,loss,val_accuracy,val_loss"
+    assert [line.split(",")[0] for line in lines[1:]] == [str(n) for n in range(1, len(lines))]
+    return len(lines) - 1
+
+
+def wait_for(condition, timeout=60):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """The path of a folder with 100 training images and 20 test images of four classes."""
+    folder, rng = tmp_path_factory.mktemp("data") / "small", np.random.default_rng(0)
+    for part, count in (("train", 25), ("test", 5)):
+        for label, name in enumerate("abcd"):
+            (folder / part / name).mkdir(parents=True)
+            for n in range(count):
+                pixels = rng.integers(0, 128, (32, 32, 3), "uint8")
+                pixels[8 * label : 8 * label + 8] += 100
+                Image.fromarray(pixels).save(folder / part / name / f"{n}.png")
+    return str(folder)
+
+
+# An archive like CIFAR-10's
 
 
 class Python2Pickler(pickle._Pickler):
@@ -66,41 +261,52 @@ class Python2Pickler(pickle._Pickler):
     dispatch[bytes] = save_bytes
 
 
-def write_archive(path, payload=None):
-    """An archive in CIFAR-10's own format and size whose pictures compress to next to nothing.
+def pickled_batch(images=None, labels=None):
+    """A batch in CIFAR-10's own format, whose image n has the value n % 251 everywhere, label n % 10."""
+    if images is None:
+        images = np.repeat((np.arange(10000) % 251).astype("uint8")[:, None], 3072, axis=1)
+    labels = [n % 10 for n in range(10000)] if labels is None else labels
+    content = io.BytesIO()
+    Python2Pickler(content, protocol=2).dump({b"data": images, b"labels": labels})
+    return content.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
 
-    Picture n of a batch has the value n % 251 everywhere and the label n % 10. `payload` replaces
-    the first batch's pickle.
-    """
-    rows = np.repeat((np.arange(10000) % 251).astype("uint8")[:, None], 3072, axis=1)
-    batch = {b"data": rows, b"labels": [n % 10 for n in range(10000)]}
+
+def write_archive(path, first=None, **members):
+    """An archive in CIFAR-10's layout. `first` replaces the first batch's pickle."""
+    good = pickled_batch()
     names = [f"data_batch_{n}" for n in range(1, 6)] + ["test_batch"]
-    pickled = io.BytesIO()
-    Python2Pickler(pickled, protocol=2).dump(batch)
-    pickled = pickled.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         for name in names:
-            content = payload if payload and name == "data_batch_1" else pickled
+            content = first if first is not None and name == "data_batch_1" else good
             member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return path
 
 
-def take_for_cifar10(archive):
-    """Make `data` and Keras expect this archive's hash in place of the real one's."""
-    real_hash = data.CIFAR10_SHA256
-    data.CIFAR10_SHA256 = data.sha256(archive)
-    module = sys.modules[keras.datasets.cifar10.load_data.__module__]
-    get_file = module.get_file
-
-    def with_our_hash(*args, file_hash, **options):
-        assert file_hash == real_hash  # or we would look for another archive than Keras does
-        return get_file(*args, file_hash=data.CIFAR10_SHA256, **options)
-
-    module.get_file = with_our_hash
-
-
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory):
     return write_archive(tmp_path_factory.mktemp("archive") / "cifar-10-python.tar.gz")
+
+
+@pytest.fixture
+def known(archive, monkeypatch):
+    """The same, taken for the real one."""
+    from support import cifar10
+
+    monkeypatch.setattr(cifar10, "SHA256", cifar10.sha256(archive))
+    return archive
+
+
+@contextlib.contextmanager
+def kept_signals():
+    """For `entry.exit_code` in this process: whatever handlers it leaves are put back."""
+    from support import entry
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield entry.exit_code
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,97 @@
+"""The three sections and the recipes that train: on each backend, through a kill, to their files."""
+
+import csv
+import importlib.util
+import json
+import re
+import signal
+
+import keras
+import numpy as np
+import pytest
+from conftest import options
+from PIL import Image
+
+import utils
+from support import images
+
+RECIPES = {  # command, parameters for the four classes of the small data set
+    "cnn": (["cnn.py"], 590_784),
+    "cnn_with_gap": (["cnn_with_gap.py"], 5_784),
+    "beyond/cnn_with_gap": (["-m", "beyond.cnn_with_gap"], 24_020),
+    "transfer_learning": (
+        ["transfer_learning.py", "--alpha", "0.25", "--weights", "none"],
+        219_572,
+    ),
+    "beyond/transfer_learning": (
+        ["-m", "beyond.transfer_learning", "--alpha", "0.25", "--weights", "none"],
+        39_476,
+    ),
+}
+CASES = [
+    pytest.param(
+        backend,
+        name,
+        id=f"{backend}-{name}",
+        marks=[
+            pytest.mark.skipif(not importlib.util.find_spec(backend), reason=f"no {backend} here"),
+            *([] if backend == "tensorflow" else [pytest.mark.xdist_group(backend)]),
+        ],
+    )
+    for backend in ("tensorflow", "jax", "torch")
+    for name in RECIPES
+]
+
+
+def read_history(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(("backend", "name"), CASES)
+def test_it_trains_and_goes_on_after_a_kill(start, script, small, tmp_path, backend, name):
+    command, parameters = RECIPES[name]
+    command = [*command, "--data", small, "--epochs", 2, "--batch-size", 50]
+    # The third model that is saved is that of the second epoch.
+    kill = ("keras:Model.save", int(signal.SIGKILL), 3)
+    eager = backend == "tensorflow" and "transfer" in name
+    killed = start(*command, backend=backend, interrupt=kill, eager=eager).wait()
+    assert killed.returncode == -signal.SIGKILL
+    folder = tmp_path / "results" / name
+    assert len(read_history(folder)) == 1
+    done = script(*command, backend=backend)
+    assert done.stderr == ""
+    assert f"results/{name}: continuing at epoch 2 of 2" in done.stdout
+
+    rows = read_history(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert {p.name for p in folder.iterdir() if not p.name.startswith(".")} == {
+        *("accuracy.png", "history.csv", "initial.keras", "model.keras", "run.json"),
+        *(["confidence_maps.png"] if "gap" in name else []),
+    }
+    assert Image.open(folder / "accuracy.png").format == "PNG"
+    before, after = (
+        keras.saving.load_model(folder / f"{n}.keras", compile=False) for n in ("initial", "model")
+    )
+    assert before.count_params() == after.count_params() == parameters
+    assert all(
+        (one.numpy() != other.numpy()).any()
+        for one, other in zip(before.trainable_weights, after.trainable_weights, strict=True)
+    )
+    x, y = images_and_labels(small)
+    accuracy = (after.predict(x, verbose=0).argmax(axis=1) == y).mean()
+    assert float(rows[-1]["val_accuracy"]) == pytest.approx(accuracy)
+    assert "not those of CIFAR-10 but the images in small" in done.stdout
+    if "transfer" in name:
+        loss, accuracy = json.loads(re.search(r"^\[.*\]$", done.stdout, re.MULTILINE)[0])
+        predicted = before.predict(x, verbose=0)
+        assert accuracy == pytest.approx((predicted.argmax(axis=1) == y).mean())
+        assert loss == pytest.approx(-np.log(predicted[range(len(y)), y]).mean(), rel=1e-4)
+    if name != "cnn":
+        assert f"{parameters:,}  " in done.stdout
+
+
+def images_and_labels(small):
+    _, test = images.batches(options(data=small), utils.prepare)
+    x, _ = test[0]
+    return x, test.labels

@@ -1,0 +1,162 @@
+import keras
+import numpy as np
+import pytest
+from conftest import options
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image
+
+import transfer_learning
+import visualize_weights
+from support import filters
+from support.entry import ScriptError
+
+
+def test_the_kernels_come_first():
+    convolution = keras.layers.Conv2D(4, (3, 5))
+    model = keras.Sequential([keras.Input((32, 32, 3)), convolution, keras.layers.Conv2D(2, 3)])
+    assert filters.with_kernels_first(model) is model
+    kernels = filters.kernels_of(model)
+    np.testing.assert_array_equal(kernels, convolution.get_weights()[0])
+    assert kernels.shape == (3, 5, 3, 4)
+
+
+def test_or_the_convolution_alone_is_taken():
+    convolution = keras.layers.Conv2D(4, 3)
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.BatchNormalization(), convolution]
+    )
+    assert filters.with_kernels_first(model) is convolution
+
+
+def test_kernels_of_a_model_inside_the_model():
+    model = transfer_learning.build_model(alpha=1.0, weights=None)
+    assert filters.kernels_of(filters.with_kernels_first(model)).shape == (3, 3, 3, 32)
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    images, numbers = keras.Input((8, 8, 3)), keras.Input((4,))
+    joined = keras.layers.Concatenate()(
+        [dense(numbers), keras.layers.Flatten()(keras.layers.Conv2D(6, 3)(images))]
+    )
+    nested = keras.Model([numbers, images], joined)
+    assert filters.kernels_of(filters.with_kernels_first(nested)).shape == (3, 3, 3, 6)
+
+
+def test_each_filter_is_scaled_by_its_own_range():
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(30, 5)])
+    kernels, bias = model.get_weights()
+    kernels[..., 7] = 2.5  # a filter that is the same everywhere has no range
+    model.set_weights([kernels, bias])
+    images = visualize_weights.weight_images(model)
+    assert len(images) == 30
+    assert images[0].shape == (5, 5, 3)
+    assert images[0].dtype == np.uint8
+    spans = {(int(i.min()), int(i.max())) for n, i in enumerate(images) if n != 7}
+    assert spans <= {(0, 255), (0, 254)}
+    assert len({int(v) for v in images[7].flat}) == 1
+    for n in (0, 29):
+        order = kernels[..., n].ravel().argsort()
+        assert (np.diff(images[n].ravel()[order].astype(int)) >= 0).all()
+
+
+def slow_regularity(kernel):
+    height, width, channels = kernel.shape
+    products = squares = 0
+    for y, x, c in np.ndindex(height, width, channels):
+        for v, u in ((y + 1, x), (y, x + 1)):
+            if v < height and u < width:
+                products += kernel[y, x, c] * kernel[v, u, c]
+                squares += (kernel[y, x, c] ** 2 + kernel[v, u, c] ** 2) / 2
+    return products / squares if squares else 0
+
+
+@given(
+    arrays.arrays(
+        "float64",
+        st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4)),
+        elements=st.floats(-5, 5, width=16),
+    )
+)
+def test_regularity(kernels):
+    values = filters.regularity(kernels)
+    expected = [slow_regularity(kernels[..., n]) for n in range(kernels.shape[3])]
+    np.testing.assert_allclose(values, expected, atol=1e-9)
+    assert (abs(values) <= 1 + 1e-9).all()
+
+
+def test_regularity_of_what_everybody_knows():
+    y, x = np.mgrid[:5, :5]
+    patterns = [np.ones((5, 5)), x - 2, (x + y) % 2 * 2 - 1]
+    kernels = np.stack([np.dstack([p] * 3) for p in patterns], axis=3).astype("float32")
+    same, edge, chessboard = filters.regularity(kernels)
+    assert same == pytest.approx(1)
+    assert 0.5 < edge < 1
+    assert chessboard == pytest.approx(-1)
+    noise = np.random.default_rng(0).normal(size=(5, 5, 3, 2000))
+    assert abs(filters.regularity(noise).mean()) < 0.01
+
+
+def save(path, *layers):
+    keras.Sequential(list(layers)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path, "no such file"),
+        (lambda path: path.write_text("not a model") and path, "cannot show its filters"),
+        (
+            lambda path: save(path, keras.Input((4,)), keras.layers.Dense(2)),
+            "it has no convolution",
+        ),
+        (
+            lambda path: save(path, keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)),
+            "its first convolution sees 1 channels, not 3",
+        ),
+    ],
+)
+def test_models_that_have_no_filters_to_show(tmp_path, make, reason):
+    path = make(tmp_path / "m.keras")
+    with pytest.raises(ScriptError, match=rf"m.keras: .*{reason}"):
+        filters.load(path)
+
+
+@pytest.mark.parametrize("name", ["evil.keras", "evil.h5"])
+def test_code_inside_a_model_file_does_not_run(tmp_path, name):
+    written = tmp_path / "written"
+    # A lambda goes into the file as its byte code.
+    write = eval(f"lambda x: (open({str(written)!r}, 'w'), x)[1]")
+    path = save(
+        tmp_path / name,
+        keras.Input((8, 8, 3)),
+        keras.layers.Lambda(write),
+        keras.layers.Conv2D(2, 3),
+    )
+    written.unlink(missing_ok=True)  # building the model ran it here
+    with pytest.raises(ScriptError, match="cannot show its filters"):
+        filters.load(path)
+    assert not written.exists()
+
+
+def model_of(seed):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(6, 5)])
+
+
+def test_the_figure_has_a_panel_for_each_model(tmp_path):
+    sizes = []
+    for count in (1, 2):
+        models = {when: model_of(0) for when in ("before training", "after training")[-count:]}
+        tiles = {when: np.zeros((15, 10, 3), "uint8") for when in models}
+        args = options(out=tmp_path / str(count), model=tmp_path / "model.keras", sort=True)
+        filters.plot(tiles, models, args)
+        sizes.append(Image.open(tmp_path / str(count) / "filters.png").size[0])
+    assert sizes[1] > 1.25 * sizes[0]
+
+
+def test_the_most_regular_filters_first():
+    models = {"after training": model_of(1)}
+    values = filters.regularity(filters.kernels_of(models["after training"]))
+    assert filters.order(models, False).tolist() == list(range(6))
+    assert (np.diff(values[filters.order(models, True)]) <= 0).all()

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from conftest import options, small_batches
+from PIL import Image
+
+import utils
+from support import folder, images
+from support.entry import ScriptError
+
+
+def make_folder(root, *classes, count=1):
+    for part in ("train", "test"):
+        for name in classes:
+            (root / part / name).mkdir(parents=True)
+            for n in range(count):
+                Image.new("RGB", (32, 32), name).save(root / part / name / f"{n}.png")
+    return root
+
+
+def test_batches_for_fit(small):
+    train, test = images.batches(options(data=small, batch_size=20), utils.prepare)
+    assert (len(train), len(test)) == (5, 1)
+    assert train.num_classes == test.num_classes == 4
+    assert train.class_names == ["a", "b", "c", "d"]
+    assert train.name == "the images in small"
+    x, y = train[0]
+    assert x.shape == (20, 32, 32, 3)
+    assert x.dtype == np.float32
+    assert y.shape == (20, 4)
+    np.testing.assert_array_equal(x, train.images[:20].astype("float32") / 255)
+
+
+def test_the_last_batch_is_what_is_left():
+    train, _ = small_batches(count=50, batch_size=20)
+    assert [len(train[n][0]) for n in range(len(train))] == [20, 20, 10]
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    batches = images.Batches(
+        np.zeros((100, 1, 1, 3), "uint8"), np.arange(100), range(100), "", 10,
+        lambda x, y, num_classes: (x, y),
+    )  # fmt: skip
+
+    def order(seed, *epochs):
+        for epoch in epochs:
+            batches.shuffle(seed, epoch)
+        return np.concatenate([batches[n][1] for n in range(10)]).tolist()
+
+    assert sorted(order(0, 3)) == list(range(100))
+    assert order(0, 3) == order(0, 1, 2, 3)
+    assert len({tuple(order(s, e)) for s in (0, 1) for e in (0, 1)}) == 4
+
+
+def test_limit_takes_all_classes_alike_and_is_fixed_by_the_seed(small):
+    (x_all, y_all), _, _, _ = images.load_data(options(data=small))
+    (x_train, y_train), (_, y_test), _, _ = images.load_data(options(data=small, limit=40))
+    assert np.bincount(y_train).tolist() == [10] * 4
+    assert np.bincount(y_test).tolist() == [2] * 4
+    whole = {image.tobytes(): label for image, label in zip(x_all, y_all, strict=True)}
+    assert all(whole[x.tobytes()] == y for x, y in zip(x_train, y_train, strict=True))
+    (again, _), _, _, _ = images.load_data(options(data=small, limit=40))
+    np.testing.assert_array_equal(x_train, again)
+    (other, _), _, _, _ = images.load_data(options(data=small, limit=40, seed=1))
+    assert (x_train != other).any()
+
+
+def test_limit_that_no_class_number_divides_or_that_is_too_large():
+    labels = np.array([0] * 3 + [1] * 20 + [2] * 20)
+    rows = images.pick(labels, 14, np.random.default_rng(0))
+    assert sorted(np.bincount(labels[rows])) == [3, 5, 6]
+    assert len(set(rows)) == 14
+    assert images.pick(labels, 99, np.random.default_rng(0)).tolist() == list(range(43))
+
+
+def test_limit_too_small_for_the_test_set(small):
+    with pytest.raises(ScriptError, match=r"--limit 19.* 20"):
+        images.load_data(options(data=small, limit=19))
+
+
+@pytest.mark.parametrize("name", ["sample", "cifar10"])
+def test_a_folder_does_not_hide_a_word_of_the_command_line(tmp_path, monkeypatch, name):
+    make_folder(tmp_path / name, "red", "green")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("support.cifar10.load", lambda own=None: ((own, 0), (0, 0), ["CIFAR-10"]))
+    (_, _), _, class_names, _ = images.find(name, 0)
+    assert class_names != ["green", "red"]
+    assert images.find(f"./{name}", 0)[2] == ["green", "red"]
+
+
+def test_a_limited_folder_decodes_no_more_than_it_needs(tmp_path):
+    own = make_folder(tmp_path / "own", "green", "red", count=60)
+    (paths, labels), _, _ = folder.load(own)
+    wanted = images.pick(labels, 10, np.random.default_rng(0))
+    for row in set(range(len(paths))) - set(wanted):
+        paths[row].write_bytes(b"damaged")
+    (x_train, _), _, _, _ = images.load_data(options(data=own, limit=10))
+    assert len(x_train) == 10
+
+
+def test_without_cifar10_the_sample_is_taken_and_said(capsys, monkeypatch):
+    monkeypatch.setattr("support.cifar10.ORIGINS", ["http://127.0.0.1:9/none"])
+    _, _, _, name = images.load_data(options(data=None, limit=50))
+    assert name == "the built-in sample"
+    warnings = capsys.readouterr().err.splitlines()
+    assert [line[:9] for line in warnings] == ["warning: "] * 2
+    assert "--data" in warnings[0]
+    with pytest.raises(ScriptError, match="not in Keras' cache"):
+        images.load_data(options(data="cifar10"))

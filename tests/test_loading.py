@@ -1,0 +1,76 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, cold, one_line
+
+
+def fake_keras(tmp_path, program):
+    (tmp_path / "fake" / "keras").mkdir(parents=True)
+    (tmp_path / "fake" / "keras" / "__init__.py").write_text(program)
+    return {"PYTHONPATH": str(tmp_path / "fake")}
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("import no_such_package", ["no_such_package", sys.executable, "requirements.txt", "3.13"]),
+        ("raise ValueError('Unable to import backend : x')", ["ValueError", "KERAS_BACKEND"]),
+        ("raise ImportError('DLL load failed')", ["DLL load failed", "requirements.txt"]),
+    ],
+)
+def test_packages_that_cannot_be_loaded_are_said_in_one_line(cold_script, tmp_path, program, words):
+    environment = fake_keras(tmp_path, program)
+    one_line(cold_script("cnn.py", "--data", "sample", code=1, **environment), *words)
+
+
+def test_a_backend_that_is_not_there(cold_script):
+    done = cold_script("cnn.py", "--data", "sample", code=1, KERAS_BACKEND="nothing")
+    one_line(done, "nothing", "KERAS_BACKEND")
+
+
+def test_a_python_without_the_packages(tmp_path):
+    """What happens when the environment is not activated: -S hides what is installed."""
+    done = subprocess.run(
+        [sys.executable, "-S", ROOT / "cnn.py", "--data", "sample"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    one_line(done, "No module named 'keras'", ".venv/bin/python", "3.11")
+
+
+def test_a_crash_of_native_code_while_keras_is_loaded_is_seen(tmp_path):
+    environment = fake_keras(tmp_path, "import os; os.abort()")
+    done = subprocess.run(
+        cold("cnn.py", "--data", "sample"), cwd=tmp_path, env=os.environ | environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGABRT
+    assert "Fatal Python error: Aborted" in done.stderr
+
+
+def test_log_lines_are_kept_off_the_screen_and_nothing_else(cold_script, tmp_path):
+    program = (
+        "import os\n"
+        "os.write(2, b'WARNING: All log messages before absl::InitializeLog() is called\\n')\n"
+        "os.write(2, b'I0000 00:00:1795559980.293864    3288 port.cc:153] chatter\\n')\n"
+        "os.write(2, b'something that matters\\n')\n"
+        "raise ValueError('stop here')\n"
+    )
+    environment = fake_keras(tmp_path, program) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = cold_script("cnn.py", "--data", "sample", code=1, **environment)
+    assert done.stderr.splitlines()[0] == "something that matters"
+    assert len(done.stderr.splitlines()) == 2
+    done = cold_script(
+        "cnn.py", "--data", "sample", code=1, **environment | {"TF_CPP_MIN_LOG_LEVEL": "0"}
+    )
+    assert "chatter" in done.stderr
+
+
+def test_keras_really_loaded_is_quiet(cold_script):
+    """With TensorFlow's own log, and with a warning where Keras has something to say."""
+    done = cold_script("cnn.py", "--summary", "--out", "here")
+    assert done.stderr == ""
+    assert "Total params: 591,390 " in done.stdout

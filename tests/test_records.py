@@ -1,0 +1,129 @@
+import keras
+import pytest
+from conftest import options, small_batches
+
+from support import records
+from support.entry import ScriptError
+
+
+def small_model(optimizer="adam", filters=4, activation="relu", loss="categorical_crossentropy"):
+    _input = keras.Input((8, 8, 3))
+    _hidden = keras.layers.Conv2D(filters, 3, activation=activation)(_input)
+    _output = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(_hidden))
+    model = keras.Model(_input, _output)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
+
+
+def describe(model=None, train=None, test=None, **values):
+    batches = small_batches()
+    return records.describe(
+        model or small_model(), train or batches[0], test or batches[1], options(**values)
+    )
+
+
+def test_a_record_can_be_read():
+    record = describe(alpha=0.5)
+    assert record["optimizer"]["class"] == "Adam"
+    assert record["optimizer"]["beta_1"] == 0.9
+    assert record["layers"][0]["class"] == "Conv2D"
+    assert record["layers"][0]["output"] == [6, 6, 4]
+    assert record["layers"][0]["kernel_size"] == [3, 3]
+    assert record["layers"][0]["dtype"] == "float32"
+    assert record["training set"]["size"] == 100
+    assert record["alpha"] == 0.5
+    assert record["classes"] == ["class 0", "class 1", "class 2"]
+
+
+def changed(name):
+    train, test = small_batches()
+    if name == "labels":
+        train.labels[[0, 1]] = 1 - train.labels[[0, 1]]
+        return describe(train=train)
+    if name == "test images":
+        test.images[0, 0, 0, 0] ^= 1
+        return describe(test=test)
+    if name == "test labels":
+        test.labels[0] = (test.labels[0] + 1) % 3
+        return describe(test=test)
+    if name == "class names":
+        train.class_names = ["class 0", "cat", "class 2"]
+        return describe(train=train)
+    if name == "fewer images":
+        return describe(train=small_batches(count=80)[0])
+    if name == "data":
+        train.name = "others"
+        return describe(train=train)
+    schedule = keras.optimizers.schedules.CosineDecay(0.001, 50)
+    models = {
+        "optimizer": {"optimizer": "sgd"},
+        "learning rate": {"optimizer": keras.optimizers.Adam(0.01)},
+        "schedule": {"optimizer": keras.optimizers.Adam(schedule)},
+        "filters": {"filters": 5},
+        "activation": {"activation": "tanh"},
+        "loss": {"loss": "mse"},
+    }
+    return describe(small_model(**models[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("labels", r"training set labels \w{16}, not \w{16};"),
+        ("test images", r"test set images \w{16}, not \w{16};"),
+        ("test labels", r"test set labels \w{16}, not \w{16};"),
+        ("class names", "classes 2 class 1, not cat;"),
+        ("fewer images", "training set size 100, not 80;"),
+        ("data", "data noise, not others;"),
+        ("optimizer", "optimizer class Adam, not SGD;"),
+        ("learning rate", r"optimizer learning_rate 0.001\d*, not 0.00999\d*;"),
+        ("schedule", r"optimizer learning_rate 0.001\d*, not CosineDecay;"),
+        ("filters", r"layers 1 output 3 4, not 5;"),
+        ("activation", "layers 1 activation relu, not tanh;"),
+        ("loss", "loss categorical_crossentropy, not mse;"),
+    ],
+)
+def test_the_value_that_differs_is_named(name, said):
+    with pytest.raises(ScriptError, match=f"run: holds a run with {said} --fresh .*--out"):
+        records.compare("run", describe(), changed(name))
+
+
+def test_names_of_layers_that_count_up_do_not_matter():
+    first = describe()
+    assert first == describe()
+    records.compare("run", first, describe())
+
+
+def test_a_layer_more_is_said():
+    deeper = keras.Sequential([small_model(), keras.layers.Dropout(0.5)])
+    deeper.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    with pytest.raises(ScriptError, match="holds a run with 3 layers, not 4;"):
+        records.compare("run", describe(), describe(deeper))
+
+
+def test_a_new_version_of_keras_may_add_to_a_configuration_but_not_change_it():
+    old, new = describe(), describe()
+    new["layers"][0]["a new setting"] = True
+    new["optimizer"]["a new setting"] = 3
+    del new["layers"][1]["data_format"]
+    records.compare("run", old, new)
+    old["layers"][0]["strides"] = [2, 2]
+    with pytest.raises(ScriptError, match="layers 1 strides 1 2, not 1"):
+        records.compare("run", old, new)
+
+
+def test_a_record_without_a_value_is_not_taken_for_one_with_it():
+    old = describe()
+    del old["seed"]
+    with pytest.raises(ScriptError, match="seed None, not 0"):
+        records.compare("run", old, describe())
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[1]", "3", '{"seed": 0}', '"layers script"', "\ud800"]
+)
+def test_a_file_that_is_no_record(tmp_path, content):
+    path = tmp_path / "run.json"
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ScriptError, match=r"run.json: .*; move it away, or take another --out"):
+        records.read(path)

@@ -1,0 +1,102 @@
+import os
+
+import pytest
+from PIL import Image
+from test_records import describe
+
+from support import run_folder
+from support.entry import ScriptError
+
+
+def take(out, fresh=False, **values):
+    run_folder.take(out, describe(**values), fresh).close()
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+def test_a_new_folder_gets_a_record_and_is_known_again(tmp_path):
+    take(tmp_path / "a" / "b")
+    assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {".lock", "run.json"}
+    before = contents(tmp_path / "a" / "b")
+    take(tmp_path / "a" / "b")
+    assert contents(tmp_path / "a" / "b") == before
+
+
+def test_a_run_with_other_settings_is_kept_and_with_fresh_forgotten(tmp_path):
+    take(tmp_path)
+    for name in run_folder.KEPT:
+        (tmp_path / name).write_text("kept")
+    (tmp_path / "notes.txt").write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(ScriptError, match="holds a run with seed 0, not 1; --fresh"):
+        take(tmp_path, seed=1)
+    assert contents(tmp_path) == before
+    take(tmp_path, fresh=True, seed=1)
+    after = contents(tmp_path)
+    assert set(after) == {"run.json", "notes.txt"}
+    assert after["run.json"] != before["run.json"]
+    assert after["notes.txt"] == b"mine"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("name", [*run_folder.KEPT, *run_folder.FIGURES])
+def test_a_file_of_the_reader_s_is_never_taken_over(tmp_path, name, fresh):
+    if name.endswith(".png"):
+        Image.new("RGB", (3, 3)).save(tmp_path / name)
+    else:
+        (tmp_path / name).write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(ScriptError, match=rf"{name}: not .*; move it away, or take another --out"):
+        take(tmp_path, fresh=fresh)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_is_called_a_record_and_is_none_protects_the_rest(tmp_path, fresh):
+    (tmp_path / "run.json").write_text('{"of": "another program"}')
+    (tmp_path / "history.csv").write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(ScriptError, match=r"run.json: no record of a run; move it away"):
+        take(tmp_path, fresh=fresh)
+    assert contents(tmp_path) == before
+
+
+def test_a_lock_file_of_the_reader_s_stays_as_it_is(tmp_path):
+    (tmp_path / ".lock").write_text("mine")
+    take(tmp_path)
+    assert (tmp_path / ".lock").read_text() == "mine"
+
+
+def test_two_runs_do_not_share_a_folder_and_an_error_gives_it_free(tmp_path):
+    lock = run_folder.take(tmp_path, describe(), False)
+    with pytest.raises(ScriptError, match="another run is at work there; take another --out"):
+        take(tmp_path)
+    lock.close()
+    with pytest.raises(ScriptError, match="seed 0, not 1"):
+        take(tmp_path, seed=1)
+    take(tmp_path)
+
+
+def test_a_link_is_not_followed_into_what_it_points_to(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "out").mkdir()
+    os.symlink(tmp_path / "precious", tmp_path / "out" / "model.keras")
+    with pytest.raises(ScriptError, match="model.keras: not from a run"):
+        take(tmp_path / "out", fresh=True)
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_what_a_run_keeps_is_found_again_or_damaged(tmp_path):
+    path = tmp_path / "model.keras"
+    path.touch()
+    history = {"loss": [0.1, 2 / 3], "accuracy": [0.5, 1e-30]}
+    run_folder.write_state(path, {"seed": 3}, history, [1.25, 2.5])
+    state = run_folder.read_state(path)
+    assert state == {"record": {"seed": 3}, "history": history, "cpu seconds": [1.25, 2.5]}
+    whole = path.read_bytes()
+    for place in range(30, 100, 7):  # within what is kept: its checksum finds each change
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
+        with pytest.raises(Exception, match=".+"):
+            run_folder.read_state(path)

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from support import sample
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return sample.load(0)
+
+
+def test_it_has_the_documented_form(drawn):
+    (x_train, y_train), (x_test, y_test), class_names = drawn
+    assert x_train.shape == (5000, 32, 32, 3)
+    assert x_test.shape == (1000, 32, 32, 3)
+    assert x_train.dtype == x_test.dtype == np.uint8
+    assert y_train.dtype == y_test.dtype == np.int64
+    assert class_names == sorted(sample.SHAPES)
+    assert np.bincount(np.concatenate([y_train, y_test])).tolist() == [600] * 10
+
+
+def test_it_depends_on_the_seed_alone(drawn):
+    (x_train, _), (_, y_test), _ = sample.load(0)
+    np.testing.assert_array_equal(x_train, drawn[0][0])
+    np.testing.assert_array_equal(y_test, drawn[1][1])
+    assert (sample.load(1)[0][0] != x_train).any(axis=(1, 2, 3)).all()
+
+
+def test_no_test_image_is_in_the_training_set(drawn):
+    images = np.concatenate([drawn[0][0], drawn[1][0]]).reshape(6000, -1)
+    assert len(np.unique(images, axis=0)) == 6000
+
+
+def test_every_shape_lies_within_its_image_and_fills_some_of_it():
+    for outline, hue in sample.SHAPES.values():
+        assert 0.7 < np.abs(np.asarray(outline)).max() < 1.15
+        assert 0 <= hue < 1

@@ -1,0 +1,146 @@
+"""The scripts as a reader runs them, in an empty folder and without a network."""
+
+import signal
+
+import keras
+import numpy as np
+import pytest
+from conftest import SCRIPTS, epochs_in, one_line
+from PIL import Image
+
+import transfer_learning
+
+
+def test_show_samples(script, small, tmp_path):
+    done = script("show_samples.py", "--data", small)
+    assert "(100, 32, 32, 3) uint8, 0 to 227" in done.stdout
+    assert done.stderr == ""
+    folder = tmp_path / "results" / "show_samples"
+    sizes = [Image.open(folder / f"{n}.png").size for n in ("samples", "classes")]
+    assert 2 < sizes[0][0] / sizes[0][1] < 4  # three in a row
+    script("show_samples.py", "--data", small, "--count", 13, "--out", "more")
+    width, height = Image.open(tmp_path / "more" / "samples.png").size
+    assert width > 9 * height
+
+
+def test_the_same_seed_gives_the_same_files(script, small, tmp_path):
+    command = ["visualize_weights.py", "--data", small, "--epochs", 1]
+    found = []
+    for folder, seed in (("one", 0), ("two", 0), ("other", 1)):
+        (tmp_path / folder).mkdir()
+        script(*command, "--seed", seed, folder=folder)
+        results = tmp_path / folder / "results"
+        names = ("weight.png", "weight_before.png", "filters.png")
+        paths = [results / "visualize_weights" / name for name in names]
+        found.append([path.read_bytes() for path in (*paths, results / "cnn" / "history.csv")])
+    assert found[0] == found[1]
+    assert all(one != other for one, other in zip(found[0], found[2], strict=True))
+
+
+def test_visualize_weights_trains_first_where_there_is_no_model(script, small, tmp_path):
+    training = ["--data", small, "--epochs", 1]
+    done = script("visualize_weights.py", *training)
+    assert "running cnn.py first" in done.stdout
+    assert done.stderr == ""
+    folder = tmp_path / "results" / "visualize_weights"
+    assert {p.name for p in folder.iterdir()} == {"weight.png", "weight_before.png", "filters.png"}
+    assert Image.open(folder / "weight.png").size == (16 * 5 * 5, 16 * 6 * 5)
+    assert (folder / "weight.png").read_bytes() != (folder / "weight_before.png").read_bytes()
+    assert epochs_in(tmp_path / "results" / "cnn") == 1
+    assert "running cnn.py" not in script("visualize_weights.py").stdout
+    # Sorted, each filter keeps its partner: the same tiles, both images in the same new order.
+    assert "of 30 above" in script("visualize_weights.py", "--sort", "--out", "sorted").stdout
+    tiles = {
+        (where, name): [
+            Image.open(path / name).crop((x, y, x + 80, y + 80)).tobytes()
+            for y in range(0, 480, 80)
+            for x in range(0, 400, 80)
+        ]
+        for where, path in (("network", folder), ("sorted", tmp_path / "sorted"))
+        for name in ("weight.png", "weight_before.png")
+    }
+    moves = [tiles["network", "weight.png"].index(tile) for tile in tiles["sorted", "weight.png"]]
+    assert sorted(moves) == list(range(30)) != moves
+    before = [tiles["network", "weight_before.png"][n] for n in moves]
+    assert before == tiles["sorted", "weight_before.png"]
+    # A wish that does not fit the model at hand is not passed over.
+    other = script("visualize_weights.py", *training, "--seed", 3, code=1)
+    one_line(other, "seed 0, not 3", "--fresh")
+    trained = script("visualize_weights.py", "results/cnn/model.keras", "--epochs", 2, code=1)
+    one_line(trained, "--epochs", "is for training")
+    one_line(script("visualize_weights.py", "no.keras", code=1), "no.keras", "no such file")
+
+
+def test_without_cifar10_a_script_goes_on_with_the_sample_and_says_so(script):
+    done = script("cnn.py", "--limit", 50, "--epochs", 1)
+    assert "not in Keras' cache" in done.stderr
+    assert "taking the built-in sample instead" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert "not those of CIFAR-10 but the built-in sample" in done.stdout
+
+
+def test_cifar10_by_name_is_cifar10_or_an_error(script, tmp_path):
+    done = script("cnn.py", "--data", "cifar10", code=1)
+    one_line(done, "CIFAR-10: not in Keras' cache", "--data")
+    for origin in ("zenodo.org", "air-example-data", "www.cs.toronto.edu"):
+        assert f"skipped https://{origin}" in done.stdout
+    assert not (tmp_path / "results").exists()
+
+
+def test_weights_left_out_are_the_best_to_be_had_and_weights_named_are_those(start, script, small):
+    command = ["transfer_learning.py", "--data", small, "--alpha", "0.25"]
+    # The untrained model is evaluated, and then the training is stopped before it begins.
+    stop = ("support.training:resume", int(signal.SIGINT), 1)
+    left_out = start(*command, interrupt=stop).wait()
+    assert "no transfer learning" in left_out.stderr
+    none = start(*command, "--weights", "none", interrupt=stop).wait()
+    assert none.stderr == "transfer_learning.py: interrupted\n"
+    # Random weights are the same ones, whether they were wanted or what was left.
+    printed = [done.stdout.splitlines()[-1] for done in (left_out, none)]
+    assert printed[0].startswith("[")
+    assert printed[0] == printed[1]
+    one_line(script(*command, "--weights", "imagenet", code=1), "weights imagenet")
+    one_line(script(*command, "--weights", "no.h5", code=1), "no.h5: no such file")
+
+
+def test_a_bug_in_the_network_is_no_matter_of_the_weights(tmp_path, small, monkeypatch):
+    def build_model(*args):
+        raise OSError("a bug of the reader's")
+
+    monkeypatch.setattr(transfer_learning, "build_model", build_model)
+    with pytest.raises(OSError, match="a bug of the reader's"):
+        transfer_learning.main(["--data", small, "--alpha", "0.25", "--out", str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_folder_that_cannot_be_written_is_found_before_the_training(
+    script, small, tmp_path, name
+):
+    (tmp_path / "file").write_text("in the way")
+    command = {
+        "visualize_weights.py": ["m.keras"],
+        "transfer_learning.py": ["--data", small, "--alpha", 0.25, "--weights", "none"],
+    }.get(name, ["--data", small])
+    if name == "visualize_weights.py":
+        keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)]).save(
+            tmp_path / "m.keras"
+        )
+    done = script(name, *command, "--out", "file/below", code=1)
+    one_line(done, "file", "Not a directory", "--out")
+    assert "accuracy:" not in done.stdout
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_one_s_own_images_with_names_in_japanese(script, tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 10), ("test", 2)):
+        for name in ("猫", "犬"):
+            folder = tmp_path / "写真" / part / name
+            folder.mkdir(parents=True)
+            for n in range(count):
+                pixels = rng.integers(0, 256, (20, 30, 3), "uint8")
+                Image.fromarray(pixels).save(folder / f"{n}.png")
+    done = script("cnn_with_gap.py", "--data", "写真", "--epochs", 1)
+    assert done.stderr == ""
+    assert "the images in 写真" in done.stdout
+    assert script("show_samples.py", "--data", "写真").stderr == ""
