@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,6 +25,39 @@ def measure(program, *arguments, python=sys.executable, **variables):
     if done.returncode:
         raise RuntimeError(f"{arguments}: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def noise(count, batch_size=100, prepare=None):
+    """A training set of noise, which costs the same as photographs."""
+    import numpy as np
+
+    import utils
+    from support import images
+
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
+    y = rng.integers(0, 10, count)
+    return images.Batches(x, y, list(range(10)), "noise", batch_size, prepare or utils.prepare)
+
+
+def compiled_cnn(**options):
+    import cnn
+
+    model = cnn.build_model()
+    model.compile(
+        optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"], **options
+    )
+    return model
+
+
+def cpu_seconds(model, train, times):
+    """The CPU time of each of so many epochs of training, after one that is not counted."""
+    spent = []
+    for _ in range(times + 1):
+        start = time.process_time()
+        model.fit(train, shuffle=False, verbose=0)
+        spent.append(time.process_time() - start)
+    return spent[1:]
 
 
 def median(measurements, key):

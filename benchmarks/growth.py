@@ -1,4 +1,4 @@
-"""How the cost grows with the number of pictures and with the batch size.
+"""How the cost grows with the number of images and with the batch size.
 
 python benchmarks/growth.py
 """
@@ -6,34 +6,18 @@ python benchmarks/growth.py
 import argparse
 import json
 import resource
-import time
 
-from common import ROOT, measure, median, write
+from common import ROOT, compiled_cnn, cpu_seconds, measure, median, noise, write
 
-PICTURES = [5000, 10000, 20000, 50000]  # at batch 100
-BATCHES = [25, 50, 100, 200, 400, 800]  # at 10,000 pictures
+IMAGES = [5000, 10000, 20000, 50000]  # at batch 100
+BATCHES = [25, 50, 100, 200, 400, 800]  # at 10,000 images
 
 
-def child(pictures, batch_size):
-    """Train the CNN on noise, which costs the same as photographs; time the second epoch."""
-    import utils  # noqa: F401  (first, as in the scripts)
-
-    import numpy as np
-
-    import cnn
-    import data
-
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (pictures, 32, 32, 3), dtype="uint8")
-    train = data.batches(images, rng.integers(0, 10, pictures), 10, batch_size, seed=0)
-    model = cnn.build_model()
-    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    model.fit(train, shuffle=False, verbose=0)
-    start = time.process_time()
-    model.fit(train, shuffle=False, verbose=0)
-    cpu = time.process_time() - start
+def child(count, batch_size):
+    """Train the CNN on noise, which costs the same as photographs."""
+    (cpu,) = cpu_seconds(compiled_cnn(), noise(count, batch_size), times=1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # kB on Linux
-    print(json.dumps({"cpu": 1000 * cpu / pictures, "peak": peak}))
+    print(json.dumps({"cpu": 1000 * cpu / count, "peak": peak}))
 
 
 def plot(path, results):
@@ -41,11 +25,11 @@ def plot(path, results):
 
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 5.6), layout="constrained")
     for column, (label, sizes, key) in enumerate(
-        [("training pictures, batch 100", PICTURES, 0), ("batch size, 10,000 pictures", BATCHES, 1)]
+        [("training images, batch 100", IMAGES, 0), ("batch size, 10,000 images", BATCHES, 1)]
     ):
         found = [results[(size, 100) if key == 0 else (10000, size)] for size in sizes]
         for row, (what, unit) in enumerate(
-            [("cpu", "CPU ms a picture"), ("peak", "peak memory, MB")]
+            [("cpu", "CPU ms an image"), ("peak", "peak memory, MB")]
         ):
             ax = axes[row, column]
             ax.plot(sizes, [median(f, what) for f in found], "o-")
@@ -70,7 +54,7 @@ def main():
     if args.child:
         return child(*args.child)
 
-    points = [(n, 100) for n in PICTURES] + [(10000, b) for b in BATCHES if b != 100]
+    points = [(n, 100) for n in IMAGES] + [(10000, b) for b in BATCHES if b != 100]
     results = {point: [] for point in points}
     for _ in range(args.rounds):
         for point in points:
@@ -79,7 +63,7 @@ def main():
     write(
         "growth",
         f"Medians of {args.rounds} rounds.\n",
-        "| pictures | batch | CPU ms a picture | peak memory, MB |",
+        "| images | batch | CPU ms an image | peak memory, MB |",
         "|---|---|---|---|",
         *(
             f"| {n:,} | {b} | {median(found, 'cpu'):.3f} | {median(found, 'peak'):.0f} |"

@@ -8,29 +8,20 @@ import collections
 import tempfile
 from pathlib import Path
 
-from common import write  # first: it knows where the scripts are
-
-import utils  # noqa: F401  (before keras, as in the scripts)
-
-import numpy as np
-import tensorflow as tf
-from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-import cnn
-import data
+from common import compiled_cnn, noise, write
 
 STEPS = 200
 
 
 GROUPS = {  # what a name has in it, the first that fits
-    "PyFunc": "making the batch: `data.batches`",
+    "PyFunc": "making the batch: `images.Batches`",
     "adam/": "Adam",
     "Conv2DBackpropFilter": "convolution, backward",
     "conv2d_1/ReluGrad": "ReLU of the convolution, backward",
     "conv2d": "convolution with ReLU, forward",
     "MaxPoolGrad": "max pooling, backward",
     "max_pooling": "max pooling, forward",
-    "gradient_tape/sequential_1/dense": "dense layers, backward",
+    "gradient_tape/functional_1/dense": "dense layers, backward",
     "Softmax": "softmax and loss",
     "dense": "dense layers, forward",
 }
@@ -44,11 +35,10 @@ def group(name):
 
 def main():
     argparse.ArgumentParser(description=__doc__.split("\n\n")[0]).parse_args()
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (100 * STEPS, 32, 32, 3), dtype="uint8")
-    train = data.batches(images, rng.integers(0, 10, len(images)), 10, 100, seed=0)
-    model = cnn.build_model()
-    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    train, model = noise(100 * STEPS), compiled_cnn()
     model.fit(train, shuffle=False, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)

@@ -14,18 +14,17 @@ from common import ROOT, measure, median, write
 
 
 def first_step(started):
-    import utils  # noqa: F401  (first, as in the scripts)
+    import keras
 
     import cnn
-    import keras
 
     def stop(batch, logs):
         print(json.dumps({"seconds": time.time() - float(started)}), flush=True)
         raise SystemExit
 
-    fit = keras.Sequential.fit
+    fit = keras.Model.fit
     step = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
-    keras.Sequential.fit = lambda self, *args, **options: fit(
+    keras.Model.fit = lambda self, *args, **options: fit(
         self, *args, **(options | {"callbacks": [step]})
     )
     with tempfile.TemporaryDirectory() as folder:
