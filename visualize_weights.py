@@ -43,10 +43,10 @@ def main(argv=None):
     import numpy as np
     from PIL import Image
 
-    from support import drawing, filters
+    from support import drawing, filters, regularity, responses
 
     models = filters.load_models(args, default, train=cnn.main)
-    order = filters.order(models, args.sort)
+    order = regularity.order(models, args.sort)
     images = {}
     for when, model in models.items():
         # 3.2.2 タイル状に画像を表示 (tiles)
@@ -55,8 +55,10 @@ def main(argv=None):
         name = "weight.png" if when == "after training" else "weight_before.png"
         drawing.save_image(Image.fromarray(img.astype(np.uint8)), name, args)
         images[when] = img
-    filters.report(models)
     filters.plot(images, models, args)
+    tests = filters.test_images(args)
+    regularity.report(models, tests)
+    responses.plot(models, order, tests, args)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""Every result of the README: each script with each recipe, from nothing to the table and the figures.
+"""Every result and figure of the README and of docs/: each script, from nothing to its last line.
 
-    python benchmarks/reproduce.py --data SOURCE [--alpha A]
+    python benchmarks/reproduce.py --data SOURCE
 
-It takes about an hour on two CPU cores. Stopped and started again it goes on where it was.
-It writes `reproduce.md` beside this file, and the figures into `docs/`.
+It takes about an hour and a half on two CPU cores; stopped and started again it goes on where it
+was. It writes `reproduce.md` beside this file, and the figures into `docs/`.
 """
 
 import argparse
-import csv
-import json
+import contextlib
 import os
 import re
 import shutil
@@ -22,91 +21,95 @@ from common import ROOT, write
 from PIL import Image
 
 RESULTS = ROOT / "results" / "reproduce"
-CNN = "cnn.py", "article"
-GAP, GAP_TUNED = ("cnn_with_gap.py", "article"), ("cnn_with_gap.py", "tuned")
-TRANSFER, TRANSFER_TUNED = ("transfer_learning.py", "article"), ("transfer_learning.py", "tuned")
+CNN, GAP, TRANSFER = "cnn", "cnn_with_gap", "transfer_learning"
 ARTICLE = {CNN: "about 65", GAP: "about 56", TRANSFER: "11.9 → 77.3"}
-# Recipes that are compared run in turn, so that what else the machine does hits both.
+# What is compared runs in turn, so that what else the machine does hits all.
 RUNS = [
-    *[(recipe, 0) for recipe in (CNN, GAP_TUNED)],
-    *[(recipe, seed) for seed in (0, 1, 2) for recipe in (TRANSFER, TRANSFER_TUNED)],
-    *[(GAP_TUNED, seed) for seed in (1, 2)],
-    *[(CNN, seed) for seed in (1, 2)],
+    *[(name, 0) for name in (CNN, "beyond.cnn_with_gap", TRANSFER, "beyond.transfer_learning")],
+    *[(name, 1) for name in (CNN, "beyond.cnn_with_gap", TRANSFER, "beyond.transfer_learning")],
+    *[(name, 2) for name in (CNN, "beyond.cnn_with_gap", TRANSFER, "beyond.transfer_learning")],
     (GAP, 0),
 ]
+NAMES = [CNN, GAP, TRANSFER, "beyond.cnn_with_gap", "beyond.transfer_learning"]
+# The other commands of the README, in the folder of seed 0. Their logs are kept too.
+COMMANDS = {
+    "show_samples": ["show_samples"],
+    "visualize_weights": ["visualize_weights", "--sort"],
+    "cnn --summary": ["cnn", "--summary"],
+    "transfer_learning --summary": ["transfer_learning", "--summary"],
+    "cnn_with_gap --summary": ["cnn_with_gap", "--summary"],
+    "beyond.cnn_with_gap --summary": ["beyond.cnn_with_gap", "--summary"],
+}
 FIGURES = {
-    "cnn.png": (CNN, "accuracy.png"),
-    "cnn_with_gap.png": (GAP, "accuracy.png"),
-    "cnn_with_gap_tuned.png": (GAP_TUNED, "accuracy.png"),
-    "confidence_maps.jpg": (GAP, "confidence_maps.png"),
-    "confidence_maps_tuned.jpg": (GAP_TUNED, "confidence_maps.png"),
+    "samples.png": "show_samples/samples.png",
+    "cnn.png": "cnn/accuracy.png",
+    "cnn_model.png": "cnn/model.png",
+    "weight.png": "visualize_weights/weight.png",
+    "filters.png": "visualize_weights/filters.png",
+    "transfer_learning.png": "transfer_learning/accuracy.png",
+    "cnn_with_gap.png": "cnn_with_gap/accuracy.png",
+    "confidence_maps.jpg": "cnn_with_gap/confidence_maps.png",
+    "beyond_cnn_with_gap.png": "beyond/cnn_with_gap/accuracy.png",
+    "beyond_cnn_with_gap_model.png": "beyond/cnn_with_gap/model.png",
+    "beyond_confidence_maps.jpg": "beyond/cnn_with_gap/confidence_maps.png",
 }
 
 
-def folder_of(recipe, seed):
-    script, kind = recipe
-    return RESULTS / f"{Path(script).stem}-{kind}-{seed}"
+def folder_of(seed):
+    """Where the scripts of one seed run, each with the `--out` that it has by itself."""
+    return RESULTS / f"seed-{seed}"
 
 
-def run(script, *options, log=os.devnull):
-    """Run a script to its end; the CPU seconds that it took, and whether it was interrupted."""
-    command = [sys.executable, "-u", ROOT / script, *map(str, options)]
+def out_of(name, seed):
+    return folder_of(seed).joinpath("results", *name.split("."))
+
+
+def log_of(name, seed):
+    return folder_of(seed) / f"{name}.log"
+
+
+def run(name, *options, seed, log):
+    """Run a script to its end and keep what it prints; Ctrl-C ends it and then this program."""
+    place = ["-m", name] if name.startswith("beyond.") else [ROOT / f"{name}.py"]
+    folder_of(seed).mkdir(parents=True, exist_ok=True)
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the script's to answer
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with open(log, "a") as file:
+        [sys.executable, "-u", *place, *map(str, options)],
+        cwd=folder_of(seed),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    part = log.with_suffix(".part")  # of a run that was stopped, this goes on too
+    with open(part, "a") as file:
         for line in process.stdout:
             print(line, end="", flush=True)
             file.write(line)
-    _, status, usage = os.wait4(process.pid, 0)
+    code = process.wait()
     signal.signal(signal.SIGINT, previous)
-    code = os.waitstatus_to_exitcode(status)
-    if code not in (0, 130):
-        sys.exit(f"reproduce.py: {script} ended with exit code {code}; see above")
-    return usage.ru_utime + usage.ru_stime, code == 130
+    if code:
+        sys.exit(code if code == 130 else f"reproduce.py: {name} ended with {code}; see above")
+    part.replace(log)
 
 
-def train(recipe, seed, source, alpha):
-    """One run, or what is left of it, and its CPU time in a file beside its folder."""
-    script, kind = recipe
-    folder = folder_of(recipe, seed)
-    record = folder.with_suffix(".json")
-    before = json.loads(record.read_text()) if record.exists() else {"cpu": 0, "state": "new"}
-    if before["state"] == "done":
-        return
-    options = ["--data", source, "--seed", seed, "--out", folder]
-    if script == "transfer_learning.py":
-        options += ["--alpha", alpha, "--weights", "imagenet"]
-    if script != "cnn.py":
-        options += ["--recipe", kind]
-    if before["state"] == "running":  # killed, and nobody knows after how long: measure anew
-        options, before = [*options, "--fresh"], {"cpu": 0}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"cpu": 0, "state": "running"}))
-    cpu, interrupted = run(script, *options, log=folder.with_suffix(".log"))
-    state = "interrupted" if interrupted else "done"
-    record.write_text(json.dumps({"cpu": before["cpu"] + cpu, "state": state}))
-    if interrupted:
-        sys.exit(130)
+def state_of(name, seed):
+    """What the run keeps: its record, its history and its CPU time."""
+    from support import run_folder
+
+    return run_folder.read_state(out_of(name, seed) / "model.keras")
 
 
-def read(recipe, seed):
-    with open(folder_of(recipe, seed) / "history.csv", newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    test = [row["val_accuracy"] for row in rows]
-    cpu = json.loads(folder_of(recipe, seed).with_suffix(".json").read_text())["cpu"]
-    return len(rows), 100 * test[-1], 100 * max(test), 100 * rows[-1]["accuracy"], cpu
-
-
-def parameters(recipe):
-    program = (
-        "import sys, runs, keras; "
-        "print(keras.saving.load_model(sys.argv[1], compile=False).count_params())"
-    )
-    model = folder_of(recipe, 0) / "model.keras"
-    command = [sys.executable, "-c", program, model]
-    return int(subprocess.check_output(command, cwd=ROOT, text=True).split()[-1])
+def train(name, seed, source, again):
+    options = ["--data", source, "--seed", seed]
+    if "transfer_learning" in name:
+        options += ["--alpha", "1.0", "--weights", "imagenet"]
+    log = log_of(name, seed)
+    if not log.exists():
+        run(name, *options, seed=seed, log=log)
+    # A run that is done draws its figures and says its last lines anew, for it may find more to
+    # compare itself with; the log of its epochs stays.
+    if again:
+        run(name, *options, seed=seed, log=log.with_suffix(".last"))
 
 
 def spread(values, digits=1):
@@ -116,47 +119,97 @@ def spread(values, digits=1):
     return f"{mean:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
+def percent(history, key):
+    return [100 * value for value in history[key]]
+
+
+def untrained_accuracy(name, seed):
+    """In percent; the script prints `[loss, accuracy]` before it trains."""
+    found = re.search(r"^\[[\d.]+, ([\d.]+)\]$", log_of(name, seed).read_text(), re.MULTILINE)
+    return 100 * float(found[1])
+
+
+def table_of_results():
+    yield "| script | parameters | epochs | article, % | test accuracy, % | best epoch, % "
+    yield "| training accuracy, % | seeds | CPU s |\n"
+    yield "|---|---|---|---|---|---|---|---|---|\n"
+    for name in NAMES:
+        seeds = [seed for other, seed in RUNS if other == name]
+        states = [state_of(name, seed) for seed in seeds]
+        tests = [percent(state["history"], "val_accuracy") for state in states]
+        training = [percent(state["history"], "accuracy")[-1] for state in states]
+        accuracy = spread([test[-1] for test in tests])
+        if "transfer_learning" in name:
+            accuracy = f"{spread([untrained_accuracy(name, seed) for seed in seeds])} → {accuracy}"
+        parameters = sum(layer["parameters"] for layer in states[0]["record"]["layers"])
+        script = f"python -m {name}" if name.startswith("beyond.") else f"{name}.py"
+        yield (
+            f"| `{script}` | {parameters:,} | {len(tests[0])} | {ARTICLE.get(name, '–')} "
+            f"| {accuracy} | {spread([max(test) for test in tests])} | {spread(training)} "
+            f"| {len(seeds)} | {spread([sum(state['cpu seconds']) for state in states], 0)} |\n"
+        )
+
+
+def table_of_epochs():
+    """Section 4.4's three epochs."""
+    yield "| `transfer_learning.py` | before | epoch 1 | epoch 2 | epoch 3 |\n|---|---|---|---|---|\n"
+    yield "| the article | 11.9 | 71.4 | 75.0 | 77.3 |\n"
+    for seed in (0, 1, 2):
+        test = percent(state_of(TRANSFER, seed)["history"], "val_accuracy")
+        values = [untrained_accuracy(TRANSFER, seed), *test]
+        yield f"| seed {seed} | {' | '.join(f'{value:.1f}' for value in values)} |\n"
+
+
+def table_of_over_fitting():
+    """Section 3.1's 「5エポック目あたりから過学習の傾向」, a row a seed."""
+    from support import report
+
+    yield "| `cnn.py` | training set 5 points ahead | test loss lowest | test accuracy highest |\n"
+    yield "|---|---|---|---|\n"
+    for seed in (0, 1, 2):
+        history = state_of(CNN, seed)["history"]
+        best = report.best_epoch(history)
+        accuracy = max(percent(history, "val_accuracy"))
+        yield (
+            f"| seed {seed} | from epoch {report.ahead_epoch(history)} on "
+            f"| in epoch {report.lowest_loss_epoch(history)} | {accuracy:.1f} % in epoch {best} |\n"
+        )
+
+
+def printed(name, log):
+    """What a script printed, to be quoted."""
+    text = re.sub(r"^(wrote|results/).*\n", "", log.read_text(), flags=re.MULTILINE)
+    return f"\n`{name}`:\n\n```\n{text.strip()}\n```\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", default="cifar10", metavar="SOURCE")
-    parser.add_argument("--alpha", default="1.0", help="width of MobileNet (1.0)")
     args = parser.parse_args()
-    for recipe, seed in RUNS:
-        train(recipe, seed, args.data, args.alpha)
-    model, log = folder_of(CNN, 0) / "model.keras", RESULTS / "weights.log"
-    log.unlink(missing_ok=True)
-    run("visualize_weights.py", model, "--sort", "--out", RESULTS / "weights", log=log)
-    regularity = [line for line in log.read_text().splitlines() if line.startswith("regularity")]
-
-    lines = [
-        "| script | recipe | parameters | epochs | article | test accuracy, % | best epoch, % "
-        "| training, % | CPU s |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for recipe in (CNN, GAP, GAP_TUNED, TRANSFER, TRANSFER_TUNED):
-        results = [read(recipe, seed) for other, seed in RUNS if other == recipe]
-        epochs, last, best, training, cpu = zip(*results, strict=True)
-        accuracy = spread(last)
-        if recipe[0] == "transfer_learning.py":
-            log = folder_of(recipe, 0).with_suffix(".log").read_text()
-            untrained = float(re.search("before training: loss .*, accuracy (.*)", log)[1])
-            accuracy = f"{100 * untrained:.1f} → {accuracy}"
-        lines.append(
-            f"| `{recipe[0]}` | {recipe[1]} | {parameters(recipe):,} | {epochs[0]} "
-            f"| {ARTICLE.get(recipe, '')} | {accuracy} | {spread(best)} | {spread(training)} "
-            f"| {spread(cpu, 0)} |"
-        )
-    write("reproduce", *lines, "", *(f"- {line}" for line in regularity))
-    for name, (recipe, figure) in FIGURES.items():
+    source = Path(args.data).resolve() if Path(args.data).exists() else args.data
+    for name, seed in RUNS:
+        train(name, seed, source, again=False)
+    for name in NAMES:
+        train(name, 0, source, again=True)
+    for title, (name, *options) in COMMANDS.items():
+        data = ["--data", source] * (name == "show_samples")
+        run(name, *options, *data, seed=0, log=log_of(title, 0))
+    write(
+        "reproduce",
+        "".join(table_of_results()),
+        "".join(table_of_epochs()),
+        "".join(table_of_over_fitting()),
+        *(printed(title, log_of(title, 0)) for title in COMMANDS),
+        printed(TRANSFER, log_of(TRANSFER, 0)),
+        *(printed(name, log_of(name, 0).with_suffix(".last")) for name in NAMES),
+    )
+    for name, figure in FIGURES.items():
+        found = folder_of(0) / "results" / figure
         if name.endswith(".jpg"):  # a third of the size for figures that are photographs
-            Image.open(folder_of(recipe, 0) / figure).convert("RGB").save(ROOT / "docs" / name)
+            with contextlib.closing(Image.open(found)) as image:
+                image.convert("RGB").save(ROOT / "docs" / name)
         else:
-            shutil.copyfile(folder_of(recipe, 0) / figure, ROOT / "docs" / name)
-    shutil.copyfile(RESULTS / "weights" / "weights.png", ROOT / "docs" / "weights.png")
-    for script, *options in (["cnn.py"], ["cnn_with_gap.py", "--recipe", "tuned"]):
-        run(script, "--summary", *options, "--out", RESULTS / "drawing")
-        name = Path(script).stem + "_tuned" * bool(options)
-        shutil.copyfile(RESULTS / "drawing" / "model.png", ROOT / "docs" / f"{name}_model.png")
+            shutil.copyfile(found, ROOT / "docs" / name)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Where a network with global average pooling looks: section 5.1 of the article.
 
-The paper that the article quotes says of the last feature maps that they "can be read as confidence
-maps". Which of them count for a class is what the layers behind the pooling have learned.
+The paper that the article quotes (Lin, Chen and Yan, "Network In Network", 2013, section 3.2) says:
+"the feature maps can be easily interpreted as categories confidence maps". It has one map a class
+and no dense layer behind the pooling. The article's model has 30 maps and two dense layers, so what
+a map counts for a class must be worked out from what these layers have learned.
 """
-
-import math
 
 import keras
 import numpy as np
@@ -12,9 +12,11 @@ from matplotlib import pyplot as plt
 
 from support import drawing, lettering
 
+MOST_CLASSES = 20  # in the figure
 
-def confidence_maps(model, images):
-    """How much each place speaks for the class that the model predicts.
+
+def confidence_maps(model, images, classes):
+    """How much each place speaks for a class.
 
     These are the maps before the pooling, each weighted by the gradient of the class's logit: Grad-CAM
     (Selvaraju et al., 2017). Through a `Dense` layer with ReLU the gradient is the backward pass of
@@ -24,6 +26,7 @@ def confidence_maps(model, images):
     Args:
         model: any number of `Dense` layers behind a `GlobalAveragePooling2D`.
         images: `float32` `(N, H, W, 3)` in [0, 1].
+        classes: `(N,)`, that of each image.
 
     Returns:
         Maps `float32` `(N, h, w)` >= 0, and class probabilities `(N, num_classes)`.
@@ -35,7 +38,7 @@ def confidence_maps(model, images):
         model.inputs, [maps, model.layers[-1].output, *(layer.input for layer in dense)]
     )
     maps, probabilities, *inputs = inside.predict(images, verbose=0)
-    gradient = np.eye(probabilities.shape[1], dtype="float32")[probabilities.argmax(axis=1)]
+    gradient = np.eye(probabilities.shape[1], dtype="float32")[classes]
     for layer, x in zip(reversed(dense), reversed(inputs), strict=True):
         gradient = gradient @ keras.ops.convert_to_numpy(layer.kernel).T * (x > 0)
     return np.maximum(np.einsum("nhwc,nc->nhw", maps, gradient), 0), probabilities
@@ -52,41 +55,53 @@ def first_right_and_wrong(labels, predicted):
 
 
 def plot(test, args):
-    """Draw a right and a wrong image of each class, and over it the map of the prediction.
+    """Draw a right and a wrong image of each class, and beside it the maps of the prediction.
+
+    One is the model's. The other is that of the same network before its training, for the same
+    class: a map that needs no training says nothing about what was learned (Adebayo et al.,
+    "Sanity Checks for Saliency Maps", 2018).
 
     Args:
         test: `images.Batches` of the test set.
-        args: the command line; `model.keras` is in its `out`.
+        args: the command line; `model.keras` and `initial.keras` are in its `out`.
     """
-    # As it was saved: of this process alone, however many have trained it.
-    model = keras.saving.load_model(args.out / "model.keras", compile=False)
-    predicted = model.predict(test, verbose=0).argmax(axis=1)
-    rows = first_right_and_wrong(test.labels, predicted)
+    # As they were saved: of this process alone, however many have trained them.
+    trained, untrained = (
+        keras.saving.load_model(args.out / f"{name}.keras", compile=False)
+        for name in ("model", "initial")
+    )
+    predicted = trained.predict(test, verbose=0).argmax(axis=1)
+    rows = first_right_and_wrong(test.labels, predicted)[: 2 * MOST_CLASSES]
     found = [row for row in rows if row is not None]
     x, _ = test.prepare(test.images[found], test.labels[found], test.num_classes)
-    maps, probabilities = confidence_maps(model, x)
+    maps, probabilities = confidence_maps(trained, x, predicted[found])
+    before, _ = confidence_maps(untrained, x, predicted[found])
     names = lettering.labels(test.class_names)
-    lines = math.ceil(len(rows) / 4)  # two classes in a line
+    classes = len(rows) // 2
     figure, axes = plt.subplots(
-        lines, 8, figsize=(12, 1.7 * lines + 0.8), squeeze=False, layout="constrained"
+        classes, 6, figsize=(8.5, 1.5 * classes + 0.9), squeeze=False, layout="constrained"
     )
     for ax in axes.flat:
         ax.axis("off")
-    for row, (left, right) in zip(rows, axes.reshape(-1, 2), strict=False):
+    for row, (left, middle, right) in zip(rows, axes.reshape(-1, 3), strict=True):
         if row is None:
             continue
         image, index = test.images[row], found.index(row)
         left.imshow(image)
-        left.set_title(names[test.labels[row]], fontsize=10)
-        right.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-        extent = (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)
-        right.imshow(
-            maps[index], cmap="inferno", alpha=0.6, interpolation="bilinear", extent=extent
-        )
-        prediction = f"{names[predicted[row]]} {probabilities[index].max():.0%}"
-        right.set_title(prediction, fontsize=10)
+        left.set_title(names[test.labels[row]], fontsize=9)
+        lay_over(middle, image, maps[index])
+        middle.set_title(f"{names[predicted[row]]} {probabilities[index].max():.0%}", fontsize=9)
+        lay_over(right, image, before[index])
+        right.set_title("untrained", fontsize=9)
     figure.suptitle(
-        f"What speaks for the prediction (bright) on {test.name}\n"
-        "each class's first image that is recognised, and its first that is not"
+        f"What speaks for the prediction: bright ({test.name}"
+        + f", the first {classes} of {len(names)} classes" * (classes < len(names))
+        + ")\nfirst test image of each class that is recognised, and first that is not"
     )
     drawing.save(figure, "confidence_maps.png", args)
+
+
+def lay_over(ax, image, values):
+    extent = (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)
+    ax.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
+    ax.imshow(values, cmap="inferno", alpha=0.6, interpolation="bilinear", extent=extent)

@@ -1,4 +1,4 @@
-"""The filters of a model: where they are, how regular, and the figure of section 3.2."""
+"""The filters of a model, where they are, and the figure of section 3.2."""
 
 import json
 import textwrap
@@ -8,11 +8,12 @@ import keras
 import numpy as np
 from matplotlib import pyplot as plt
 
-from support import drawing
+from support import drawing, images, run_folder
 from support.entry import ScriptError
 from support.layers import flat_layers
+from support.regularity import kernels_of, regularity
 
-TRAINING = ["data", "limit", "seed", "epochs", "batch_size"]
+TRAINING = ["limit", "seed", "epochs", "batch_size"]
 
 
 def load_models(args, default, train):
@@ -37,6 +38,7 @@ def load_models(args, default, train):
         raise ScriptError(f"{options[0]}: is for training, but {args.model} is trained; leave one")
     if not args.model:
         args.model = default
+        options += [f"--data={args.data}"] if args.data else []
         if options or not default.exists():
             print(f"running cnn.py first, for {default}")
             train(options)
@@ -47,6 +49,26 @@ def load_models(args, default, train):
         return {"before training": load(initial)} | models
     print(f"no {initial}, so the filters before training are not shown")
     return models
+
+
+def test_images(args):
+    """The test set to show the filters on: that of --data, else the one that the run was tested on.
+
+    Returns:
+        Images `uint8` `(N, H, W, 3)` and labels `int64` `(N,)`; None where there are none.
+
+    Raises:
+        ScriptError: --data is not there, or damaged.
+    """
+    if args.data:
+        return images.load_tests(args.data, args.seed or 0)
+    try:
+        state = run_folder.read_state(args.model)
+        return images.load_tests(state["source"], state["record"]["seed"])
+    except Exception as error:  # no run's model, or its images have moved
+        if isinstance(error, ScriptError):
+            print(f"the images of this run: {error}")
+        return None
 
 
 def load(path):
@@ -81,65 +103,18 @@ def with_kernels_first(model):
     raise ValueError("it has no convolution")
 
 
-def kernels_of(model):
-    return model.get_weights()[0]
-
-
-def order(models, by_regularity):
-    """In which order to show the filters: the network's, or the most regular first."""
-    values = regularity(kernels_of(models["after training"]))
-    return np.argsort(-values) if by_regularity else np.arange(len(values))
-
-
-def regularity(kernels):
-    """How alike neighbouring weights are: 1 where they are equal, 0 in noise, -1 where opposite.
-
-    The article finds by eye that filters become regular; this is a number for it, the spatial
-    autocorrelation at a distance of one: the products of all pairs of neighbours, side by side or
-    one above the other, divided by the means of their squares.
-
-    Args:
-        kernels: `(height, width, channels, N)`.
-
-    Returns:
-        `(N,)` in -1..1; 0 for kernels that are 1 x 1 or all zero.
-    """
-    pairs = (kernels[1:], kernels[:-1]), (kernels[:, 1:], kernels[:, :-1])
-    products = sum((one * other).sum(axis=(0, 1, 2)) for one, other in pairs)
-    squares = sum((one**2 + other**2).sum(axis=(0, 1, 2)) / 2 for one, other in pairs)
-    return np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
-
-
-def report(models):
-    """Print how regular the filters are, beside random kernels, which have learned nothing."""
-    shape = kernels_of(models["after training"]).shape[:3]
-    noise = regularity(np.random.default_rng(0).normal(size=(*shape, 10_000)))
-    limit = np.quantile(noise, 0.99)
-    print(f"regularity of random kernels: {noise.mean():z.2f} on average, 99 % below {limit:.2f}")
-    for when, model in models.items():
-        values = regularity(kernels_of(model))
-        print(
-            f"regularity {when}: {values.mean():z.2f} on average, {values.min():z.2f} to "
-            f"{values.max():.2f}; {(values > limit).sum()} of {len(values)} above {limit:.2f}"
-        )
-
-
-def plot(images, models, args):
+def plot(tiles, models, args):
     """Draw the tiled filters before and after training side by side: the figure of section 3.2.
 
     Args:
-        images: of each of the `models`, a `uint8` array of tiles as large as its kernels.
+        tiles: of each of the `models`, a `uint8` array of tiles as large as its kernels.
     """
-    figure, axes = plt.subplots(1, len(images), figsize=(4.6 * len(images), 5.5), squeeze=False)
-    for ax, (when, image) in zip(axes.flat, images.items(), strict=True):
+    figure, axes = plt.subplots(1, len(tiles), figsize=(4.6 * len(tiles), 5.5), squeeze=False)
+    for ax, (when, image) in zip(axes.flat, tiles.items(), strict=True):
         kernels = kernels_of(models[when])
         ax.imshow(image, interpolation="nearest")
         ax.set_title(f"{when}\nregularity {regularity(kernels).mean():z.2f}")
-        ax.set_xticks(np.arange(kernels.shape[1], image.shape[1], kernels.shape[1]) - 0.5, [])
-        ax.set_yticks(np.arange(kernels.shape[0], image.shape[0], kernels.shape[0]) - 0.5, [])
-        ax.grid(color="white", linewidth=5)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+        drawing.grid(ax, image, *kernels.shape[:2], linewidth=5)
     title = f"The filters of the first convolution; trained on {trained_on(args.model)}"
     title += "\nsorted: the most regular after training first" * args.sort
     figure.suptitle(title, y=0.98, va="bottom")

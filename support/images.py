@@ -11,6 +11,7 @@ from support import cifar10, folder, processes, sample
 from support.entry import ScriptError
 
 TEST_BATCH_SIZE = 500
+SAMPLE = "the built-in sample"
 
 
 class Batches(keras.utils.PyDataset):
@@ -113,6 +114,27 @@ def load_data(args):
     return (x_train, y_train), (x_test, y_test), class_names, name
 
 
+def load_tests(source, seed):
+    """The test set alone, as `load_data` returns it.
+
+    Args:
+        source, seed: as `args.data` and `args.seed` of `load_data`.
+    """
+    _, (x, y), _, _ = find(source, seed)
+    return (folder.read(x) if x.dtype == object else x), y
+
+
+def lasting(source, name):
+    """A source that finds the same images from any working folder.
+
+    Args:
+        source: as `args.data` of `load_data`, which called what it found `name`.
+    """
+    if source in (None, "cifar10", "sample"):
+        return "sample" if name == SAMPLE else "cifar10"
+    return str(Path(source).resolve())
+
+
 def find(source, seed):
     """The images of a source, or the paths of their files; labels; class names; a name for it all."""
     if source is None:
@@ -124,8 +146,10 @@ def find(source, seed):
     if source == "cifar10":
         return *cifar10.load(), "CIFAR-10"
     if source == "sample":
-        return *sample.load(seed), "the built-in sample"
+        return *sample.load(seed), SAMPLE
     path = Path(source)
+    if not path.exists():  # any more
+        raise ScriptError(f"{path}: no such file or folder; give --data another source")
     if path.is_dir():
         return *folder.load(path), f"the images in {path.resolve().name}"
     return *cifar10.load(path), "CIFAR-10"

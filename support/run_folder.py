@@ -65,7 +65,8 @@ def read_state(path):
     """What `model.keras` keeps of its run beside the model.
 
     Returns:
-        A dictionary: "record", as in `run.json`; "history", of `fit`; "cpu seconds", a list.
+        A dictionary: "record", as in `run.json`; "history", of `fit`; "cpu seconds", a list;
+        "source", where the images are.
 
     Raises:
         Exception: it is damaged, or not a run's.
@@ -76,9 +77,14 @@ def read_state(path):
         return json.loads(archive.read(RECORD))
 
 
-def write_state(path, record, history, cpu_seconds):
+def write_state(path, record, history, cpu_seconds, source):
     """Put it there, into the zip archive that Keras has just written and takes its own parts from."""
-    state = {"record": record, "history": history, "cpu seconds": cpu_seconds}
+    state = {
+        "record": record,
+        "history": history,
+        "cpu seconds": cpu_seconds,
+        "source": source,
+    }
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(RECORD, json.dumps(state))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import keras
 
-from support import entry, files, processes, records, run_folder
+from support import entry, files, images, processes, records, run_folder
 from support.entry import ScriptError
 
 
@@ -72,6 +72,7 @@ class Run(keras.callbacks.History):
         self.set_model(model)
         self.train, self.record, self.seed, self.out = train, record, args.seed, args.out
         self.epochs, self.command, self.done, self.cpu_seconds = args.epochs, args.command, 0, []
+        self.source = images.lasting(args.data, train.name)
 
     def take_folder(self, fresh):
         self.release()
@@ -151,7 +152,9 @@ class Run(keras.callbacks.History):
             with files.replacing(self.out / "model.keras") as part:
                 with processes.alone():
                     self.model.save(part)
-                run_folder.write_state(part, self.record, self.history, self.cpu_seconds)
+                run_folder.write_state(
+                    part, self.record, self.history, self.cpu_seconds, self.source
+                )
             self.write_history()
         self.say_how_to_go_on()
 

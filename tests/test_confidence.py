@@ -5,6 +5,7 @@ from conftest import options, small_batches
 from PIL import Image
 
 import cnn_with_gap
+from beyond import transfer_learning as beyond_transfer_learning
 from support import confidence
 
 
@@ -20,7 +21,7 @@ def with_head(*head, size=32):
     )
 
 
-def grad_cam(model, images):
+def grad_cam(model, images, classes):
     """The same by automatic differentiation."""
     import tensorflow as tf
 
@@ -38,7 +39,7 @@ def grad_cam(model, images):
         logits = x
         if isinstance(model.layers[-1], keras.layers.Dense):
             logits = x @ model.layers[-1].kernel.value + model.layers[-1].bias.value
-        logit = tf.reduce_max(logits, axis=1)
+        logit = tf.gather(logits, classes, batch_dims=1)
     gradient = tape.gradient(logit, pooled)
     return np.maximum(np.einsum("nhwc,nc->nhw", maps, gradient), 0)
 
@@ -60,10 +61,23 @@ def grad_cam(model, images):
 def test_maps_are_grad_cam(model):
     model = model()
     images = np.random.default_rng(0).random((5, 32, 32, 3), dtype="float32")
-    maps, probabilities = confidence.confidence_maps(model, images)
-    np.testing.assert_allclose(maps, grad_cam(model, images), atol=1e-6)
-    assert maps.max() > 0
-    np.testing.assert_allclose(probabilities, model(images), atol=1e-6)
+    for classes in (model.predict(images, verbose=0).argmax(axis=1), np.arange(5) % 4):
+        maps, probabilities = confidence.confidence_maps(model, images, classes)
+        np.testing.assert_allclose(maps, grad_cam(model, images, classes), atol=1e-6)
+        assert maps.max() > 0
+        np.testing.assert_allclose(probabilities, model(images), atol=1e-6)
+
+
+def test_maps_of_a_model_inside_the_model():
+    model = beyond_transfer_learning.build_model(alpha=0.25, weights=None)
+    images = np.random.default_rng(0).random((3, 32, 32, 3), dtype="float32")
+    maps, _ = confidence.confidence_maps(model, images, np.array([1, 2, 3]))
+    *before, _, dense = model.layers
+    x = images
+    for layer in before[1:]:
+        x = layer(x, training=False) if isinstance(layer, keras.layers.RandomFlip) else layer(x)
+    expected = np.einsum("nhwc,cn->nhw", x, dense.kernel.numpy()[:, 1:4])
+    np.testing.assert_allclose(maps, np.maximum(expected, 0), rtol=1e-4, atol=1e-6)
 
 
 def test_first_right_and_wrong():
@@ -72,8 +86,31 @@ def test_first_right_and_wrong():
     assert confidence.first_right_and_wrong(labels, predicted) == [3, 0, 1, None, None, 5]
 
 
-def test_the_figure_has_room_for_any_number_of_classes(tmp_path):
+@pytest.mark.parametrize(("most", "share"), [(20, 1), (2, 2 / 3)])
+def test_the_figure_has_a_line_for_each_class_up_to_twenty(tmp_path, monkeypatch, most, share):
+    monkeypatch.setattr(confidence, "MOST_CLASSES", most)
     _, test = small_batches()
-    with_head(keras.layers.Dense(3, activation="softmax"), size=8).save(tmp_path / "model.keras")
+    model = with_head(keras.layers.Dense(3, activation="softmax"), size=8)
+    for name in ("initial", "model"):
+        model.save(tmp_path / f"{name}.keras")
     confidence.plot(test, options(out=tmp_path))
-    assert Image.open(tmp_path / "confidence_maps.png").size[0] > 900
+    width, height = Image.open(tmp_path / "confidence_maps.png").size
+    assert height / width == pytest.approx((1.5 * 3 * share + 0.9) / 8.5, rel=0.15)
+
+
+def test_the_last_column_is_of_the_untrained_model(tmp_path, monkeypatch):
+    _, test = small_batches()
+    shown = []
+    monkeypatch.setattr(confidence, "lay_over", lambda ax, image, values: shown.append(values))
+    untrained = with_head(keras.layers.Dense(3, activation="softmax"), size=8)
+    untrained.save(tmp_path / "initial.keras")
+    trained = keras.models.clone_model(untrained)
+    trained.set_weights([weights * 2 + 0.01 for weights in untrained.get_weights()])
+    trained.save(tmp_path / "model.keras")
+    confidence.plot(test, options(out=tmp_path))
+    predicted = trained.predict(test, verbose=0).argmax(axis=1)
+    rows = [r for r in confidence.first_right_and_wrong(test.labels, predicted) if r is not None]
+    x, _ = test.prepare(test.images[rows], test.labels[rows], 3)
+    for model, found in ((trained, shown[::2]), (untrained, shown[1::2])):
+        maps, _ = confidence.confidence_maps(model, x, predicted[rows])
+        np.testing.assert_allclose(found, maps, rtol=1e-5, atol=1e-6)

@@ -2,22 +2,20 @@ import keras
 import numpy as np
 import pytest
 from conftest import options
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 import transfer_learning
 import visualize_weights
-from support import filters
+from support import filters, images, run_folder
 from support.entry import ScriptError
+from support.regularity import kernels_of
 
 
 def test_the_kernels_come_first():
     convolution = keras.layers.Conv2D(4, (3, 5))
     model = keras.Sequential([keras.Input((32, 32, 3)), convolution, keras.layers.Conv2D(2, 3)])
     assert filters.with_kernels_first(model) is model
-    kernels = filters.kernels_of(model)
+    kernels = kernels_of(model)
     np.testing.assert_array_equal(kernels, convolution.get_weights()[0])
     assert kernels.shape == (3, 5, 3, 4)
 
@@ -32,14 +30,14 @@ def test_or_the_convolution_alone_is_taken():
 
 def test_kernels_of_a_model_inside_the_model():
     model = transfer_learning.build_model(alpha=1.0, weights=None)
-    assert filters.kernels_of(filters.with_kernels_first(model)).shape == (3, 3, 3, 32)
+    assert kernels_of(filters.with_kernels_first(model)).shape == (3, 3, 3, 32)
     dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     images, numbers = keras.Input((8, 8, 3)), keras.Input((4,))
     joined = keras.layers.Concatenate()(
         [dense(numbers), keras.layers.Flatten()(keras.layers.Conv2D(6, 3)(images))]
     )
     nested = keras.Model([numbers, images], joined)
-    assert filters.kernels_of(filters.with_kernels_first(nested)).shape == (3, 3, 3, 6)
+    assert kernels_of(filters.with_kernels_first(nested)).shape == (3, 3, 3, 6)
 
 
 def test_each_filter_is_scaled_by_its_own_range():
@@ -57,43 +55,6 @@ def test_each_filter_is_scaled_by_its_own_range():
     for n in (0, 29):
         order = kernels[..., n].ravel().argsort()
         assert (np.diff(images[n].ravel()[order].astype(int)) >= 0).all()
-
-
-def slow_regularity(kernel):
-    height, width, channels = kernel.shape
-    products = squares = 0
-    for y, x, c in np.ndindex(height, width, channels):
-        for v, u in ((y + 1, x), (y, x + 1)):
-            if v < height and u < width:
-                products += kernel[y, x, c] * kernel[v, u, c]
-                squares += (kernel[y, x, c] ** 2 + kernel[v, u, c] ** 2) / 2
-    return products / squares if squares else 0
-
-
-@given(
-    arrays.arrays(
-        "float64",
-        st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4)),
-        elements=st.floats(-5, 5, width=16),
-    )
-)
-def test_regularity(kernels):
-    values = filters.regularity(kernels)
-    expected = [slow_regularity(kernels[..., n]) for n in range(kernels.shape[3])]
-    np.testing.assert_allclose(values, expected, atol=1e-9)
-    assert (abs(values) <= 1 + 1e-9).all()
-
-
-def test_regularity_of_what_everybody_knows():
-    y, x = np.mgrid[:5, :5]
-    patterns = [np.ones((5, 5)), x - 2, (x + y) % 2 * 2 - 1]
-    kernels = np.stack([np.dstack([p] * 3) for p in patterns], axis=3).astype("float32")
-    same, edge, chessboard = filters.regularity(kernels)
-    assert same == pytest.approx(1)
-    assert 0.5 < edge < 1
-    assert chessboard == pytest.approx(-1)
-    noise = np.random.default_rng(0).normal(size=(5, 5, 3, 2000))
-    assert abs(filters.regularity(noise).mean()) < 0.01
 
 
 def save(path, *layers):
@@ -155,8 +116,21 @@ def test_the_figure_has_a_panel_for_each_model(tmp_path):
     assert sizes[1] > 1.25 * sizes[0]
 
 
-def test_the_most_regular_filters_first():
-    models = {"after training": model_of(1)}
-    values = filters.regularity(filters.kernels_of(models["after training"]))
-    assert filters.order(models, False).tolist() == list(range(6))
-    assert (np.diff(values[filters.order(models, True)]) <= 0).all()
+def test_images_that_have_moved_are_named_and_passed_over(tmp_path, capsys):
+    model = tmp_path / "model.keras"
+    model.touch()
+    run_folder.write_state(model, {"seed": 0}, {}, [], str(tmp_path / "moved"))
+    assert filters.test_images(options(model=model, data=None)) is None
+    assert "moved" in capsys.readouterr().out
+    assert filters.test_images(options(model=tmp_path / "none.keras", data=None)) is None
+    with pytest.raises(ScriptError, match="elsewhere"):
+        filters.test_images(options(model=model, data=str(tmp_path / "elsewhere")))
+
+
+def test_the_images_of_a_run_are_those_of_its_seed(tmp_path):
+    model = tmp_path / "model.keras"
+    model.touch()
+    run_folder.write_state(model, {"seed": 5}, {}, [], "sample")
+    x, _ = filters.test_images(options(model=model, data=None, seed=None))
+    _, (expected, _), _, _ = images.load_data(options(data="sample", seed=5))
+    np.testing.assert_array_equal(x, expected)

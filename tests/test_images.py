@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import options, small_batches
@@ -106,3 +108,26 @@ def test_without_cifar10_the_sample_is_taken_and_said(capsys, monkeypatch):
     assert "--data" in warnings[0]
     with pytest.raises(ScriptError, match="not in Keras' cache"):
         images.load_data(options(data="cifar10"))
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "expected"),
+    [
+        (None, "CIFAR-10", "cifar10"),
+        (None, images.SAMPLE, "sample"),
+        ("cifar10", "CIFAR-10", "cifar10"),
+        ("sample", images.SAMPLE, "sample"),
+    ],
+)
+def test_a_source_that_lasts(source, name, expected):
+    assert images.lasting(source, name) == expected
+
+
+def test_a_folder_is_found_from_any_other(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(small).parent)
+    found = images.lasting("small", "the images in small")
+    monkeypatch.chdir(tmp_path)
+    x, y = images.load_tests(found, 0)
+    _, (x_test, y_test), _, _ = images.load_data(options(data=small))
+    np.testing.assert_array_equal(x, x_test)
+    np.testing.assert_array_equal(y, y_test)

@@ -37,6 +37,9 @@ def test_over_fitting_is_said_where_both_signs_are_there(capsys):
     assert "From epoch 2 on the training accuracy is 5 points or more ahead" in said
     assert "lowest in epoch 2, and rises while the network still learns: over-fitting" in said
     assert "not those of CIFAR-10" not in said
+    of_a_folder = results(history([0.5], [0.5], [1]), "the images in CIFAR-10")
+    report.print_result(of_a_folder)
+    assert "not those of CIFAR-10" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def keep_cnn(images="i"):
     cnn = results(history([0.4, 0.7], [0.45, 0.65], [2, 1]), images=images)
     with open(report.CNN, "wb"):
         pass
-    run_folder.write_state(report.CNN, cnn.record, cnn.history, cnn.cpu_seconds)
+    run_folder.write_state(report.CNN, cnn.record, cnn.history, cnn.cpu_seconds, "cifar10")
 
 
 @pytest.fixture
@@ -72,9 +75,18 @@ def test_beside_the_result_stands_that_of_cnn(capsys, elsewhere):
     report.compare_with_cnn(GAP)
     lines = capsys.readouterr().out.splitlines()
     rows = [" ".join(line.split()) for line in lines[-3:-1]]
-    assert rows[0] == "cnn_with_gap.py 1,234 56.0% in epoch 2 in epoch 1 90 s"
-    assert rows[1] == "cnn.py 1,234 65.0% in epoch 2 in epoch 2 3 s"
-    assert lines[-1] == "The best test accuracy is -9.0 points from that of cnn.py."
+    assert rows[0] == "cnn_with_gap.py 51.0% 56.0% 56.0% in epoch 2 epoch 1 90 s"
+    assert rows[1] == "cnn.py 45.0% 65.0% 65.0% in epoch 2 epoch 2 3 s"
+    assert lines[-1] == (
+        "Beside cnn.py: -9.0 points at its best, 1.00 times the parameters, 30.0 times the CPU time."
+    )
+
+
+def test_the_first_three_epochs_are_shown_and_where_50_percent_was_never_reached(capsys, elsewhere):
+    test = [0.1, 0.2, 0.3, 0.49, 0.4]
+    report.compare_with_cnn(results(history([0.1] * 5, test, [1] * 5), script="cnn_with_gap.py"))
+    row = capsys.readouterr().out.splitlines()[-2]
+    assert " ".join(row.split()) == "cnn_with_gap.py 10.0% 20.0% 30.0% 49.0% in epoch 4 none 3 s"
 
 
 @pytest.mark.parametrize("cnn", ["not there", "of other images", "damaged"])

@@ -92,9 +92,14 @@ def test_what_a_run_keeps_is_found_again_or_damaged(tmp_path):
     path = tmp_path / "model.keras"
     path.touch()
     history = {"loss": [0.1, 2 / 3], "accuracy": [0.5, 1e-30]}
-    run_folder.write_state(path, {"seed": 3}, history, [1.25, 2.5])
+    run_folder.write_state(path, {"seed": 3}, history, [1.25, 2.5], "sample")
     state = run_folder.read_state(path)
-    assert state == {"record": {"seed": 3}, "history": history, "cpu seconds": [1.25, 2.5]}
+    assert state == {
+        "record": {"seed": 3},
+        "history": history,
+        "cpu seconds": [1.25, 2.5],
+        "source": "sample",
+    }
     whole = path.read_bytes()
     for place in range(30, 100, 7):  # within what is kept: its checksum finds each change
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])

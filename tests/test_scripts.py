@@ -10,6 +10,8 @@ from PIL import Image
 
 import transfer_learning
 
+WEIGHTS = ["filters.png", "patches.png", "responses.png", "weight.png", "weight_before.png"]
+
 
 def test_show_samples(script, small, tmp_path):
     done = script("show_samples.py", "--data", small)
@@ -30,8 +32,7 @@ def test_the_same_seed_gives_the_same_files(script, small, tmp_path):
         (tmp_path / folder).mkdir()
         script(*command, "--seed", seed, folder=folder)
         results = tmp_path / folder / "results"
-        names = ("weight.png", "weight_before.png", "filters.png")
-        paths = [results / "visualize_weights" / name for name in names]
+        paths = [results / "visualize_weights" / name for name in WEIGHTS]
         found.append([path.read_bytes() for path in (*paths, results / "cnn" / "history.csv")])
     assert found[0] == found[1]
     assert all(one != other for one, other in zip(found[0], found[2], strict=True))
@@ -43,11 +44,15 @@ def test_visualize_weights_trains_first_where_there_is_no_model(script, small, t
     assert "running cnn.py first" in done.stdout
     assert done.stderr == ""
     folder = tmp_path / "results" / "visualize_weights"
-    assert {p.name for p in folder.iterdir()} == {"weight.png", "weight_before.png", "filters.png"}
+    assert sorted(p.name for p in folder.iterdir()) == WEIGHTS
     assert Image.open(folder / "weight.png").size == (16 * 5 * 5, 16 * 6 * 5)
     assert (folder / "weight.png").read_bytes() != (folder / "weight_before.png").read_bytes()
     assert epochs_in(tmp_path / "results" / "cnn") == 1
-    assert "running cnn.py" not in script("visualize_weights.py").stdout
+    # The same images are found again, though nobody names them.
+    again = script("visualize_weights.py").stdout
+    assert "running cnn.py" not in again
+    assert "leading eigenvectors" in again
+    assert "to nothing in 20 test images" in again
     # Sorted, each filter keeps its partner: the same tiles, both images in the same new order.
     assert "of 30 above" in script("visualize_weights.py", "--sort", "--out", "sorted").stdout
     tiles = {
@@ -68,6 +73,13 @@ def test_visualize_weights_trains_first_where_there_is_no_model(script, small, t
     one_line(other, "seed 0, not 3", "--fresh")
     trained = script("visualize_weights.py", "results/cnn/model.keras", "--epochs", 2, code=1)
     one_line(trained, "--epochs", "is for training")
+    few = script("visualize_weights.py", "results/cnn/model.keras", "--data", "sample").stdout
+    assert "to nothing in 1,000 test images" in few
+    (tmp_path / "results" / "cnn" / "model.keras").rename(tmp_path / "alone.keras")
+    alone = script("visualize_weights.py", "alone.keras", "--out", "alone").stdout
+    assert "filters before training are not shown" in alone
+    # Its images are known still; they go, and the figures that need none are there all the same.
+    assert "to nothing in 20 test images" in alone
     one_line(script("visualize_weights.py", "no.keras", code=1), "no.keras", "no such file")
 
 
