@@ -64,6 +64,14 @@ def median(measurements, key):
     return statistics.median(m[key] for m in measurements)
 
 
+def spread(values, digits=1):
+    """The mean, and in brackets the lowest and the highest, where there are several."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    mean, low, high = statistics.mean(values), min(values), max(values)
+    return f"{mean:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
 def write(name, *lines):
     """Print the result and keep it as Markdown beside the benchmark."""
     text = "\n".join(lines) + "\n"

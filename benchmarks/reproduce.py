@@ -12,12 +12,11 @@ import os
 import re
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-from common import ROOT, write
+from common import ROOT, spread, write
 from PIL import Image
 
 RESULTS = ROOT / "results" / "reproduce"
@@ -110,13 +109,6 @@ def train(name, seed, source, again):
     # compare itself with; the log of its epochs stays.
     if again:
         run(name, *options, seed=seed, log=log.with_suffix(".last"))
-
-
-def spread(values, digits=1):
-    if len(values) == 1:
-        return f"{values[0]:.{digits}f}"
-    mean, low, high = statistics.mean(values), min(values), max(values)
-    return f"{mean:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def percent(history, key):
