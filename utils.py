@@ -6,8 +6,8 @@ import math
 def prepare(x, y, num_classes):
     """Make a batch of images and labels ready for the model (section 2.4).
 
-    The article does this to all images at once. A batch at a time, they take a quarter of the
-    memory, for they stay `uint8` until they are needed.
+    The article does this to all images at once. Here a batch becomes `float32` when it is due: until
+    then the images stay `uint8`, an eighth of the memory that the article's `float` takes.
 
     Args:
         x: images `uint8` `(N, 32, 32, 3)` in 0..255.

@@ -2,8 +2,9 @@
 
     python benchmarks/reproduce.py --data SOURCE
 
-It takes about an hour and a half on two CPU cores; stopped and started again it goes on where it
-was. It writes `reproduce.md` beside this file, and the figures into `docs/`.
+It takes about an hour on two CPU cores; stopped and started again it goes on where it was. It
+writes its tables and what the scripts print beside this file, and the figures into `docs/`; after it
+`python benchmarks/insert.py` puts the tables into the pages.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from PIL import Image
 
 RESULTS = ROOT / "results" / "reproduce"
 CNN, GAP, TRANSFER = "cnn", "cnn_with_gap", "transfer_learning"
-ARTICLE = {CNN: "about 65", GAP: "about 56", TRANSFER: "11.9 → 77.3"}
+ARTICLE = {CNN: "≈ 65", GAP: "≈ 56", TRANSFER: "11.9 → 77.3"}
 # What is compared runs in turn, so that what else the machine does hits all.
 RUNS = [
     *[(name, 0) for name in (CNN, "beyond.cnn_with_gap", TRANSFER, "beyond.transfer_learning")],
@@ -45,6 +46,8 @@ FIGURES = {
     "cnn_model.png": "cnn/model.png",
     "weight.png": "visualize_weights/weight.png",
     "filters.png": "visualize_weights/filters.png",
+    "responses.png": "visualize_weights/responses.png",
+    "patches.png": "visualize_weights/patches.png",
     "transfer_learning.png": "transfer_learning/accuracy.png",
     "cnn_with_gap.png": "cnn_with_gap/accuracy.png",
     "confidence_maps.jpg": "cnn_with_gap/confidence_maps.png",
@@ -122,9 +125,11 @@ def untrained_accuracy(name, seed):
 
 
 def table_of_results():
-    yield "| script | parameters | epochs | article, % | test accuracy, % | best epoch, % "
-    yield "| training accuracy, % | seeds | CPU s |\n"
-    yield "|---|---|---|---|---|---|---|---|---|\n"
+    yield (
+        "| script | parameters | epochs | article, % | test accuracy, % | best epoch, % "
+        "| training accuracy, % | seeds | CPU s |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name in NAMES:
         seeds = [seed for other, seed in RUNS if other == name]
         states = [state_of(name, seed) for seed in seeds]
@@ -138,40 +143,49 @@ def table_of_results():
         yield (
             f"| `{script}` | {parameters:,} | {len(tests[0])} | {ARTICLE.get(name, '–')} "
             f"| {accuracy} | {spread([max(test) for test in tests])} | {spread(training)} "
-            f"| {len(seeds)} | {spread([sum(state['cpu seconds']) for state in states], 0)} |\n"
+            f"| {len(seeds)} | {spread([sum(state['cpu seconds']) for state in states], 0)} |"
         )
 
 
 def table_of_epochs():
     """Section 4.4's three epochs."""
-    yield "| `transfer_learning.py` | before | epoch 1 | epoch 2 | epoch 3 |\n|---|---|---|---|---|\n"
-    yield "| the article | 11.9 | 71.4 | 75.0 | 77.3 |\n"
+    yield "| test accuracy, % | before | epoch 1 | epoch 2 | epoch 3 |"
+    yield "|---|---|---|---|---|"
+    yield "| article | 11.9 | 71.4 | 75.0 | 77.3 |"
     for seed in (0, 1, 2):
         test = percent(state_of(TRANSFER, seed)["history"], "val_accuracy")
         values = [untrained_accuracy(TRANSFER, seed), *test]
-        yield f"| seed {seed} | {' | '.join(f'{value:.1f}' for value in values)} |\n"
+        yield f"| seed {seed} | {' | '.join(f'{value:.1f}' for value in values)} |"
 
 
 def table_of_over_fitting():
     """Section 3.1's 「5エポック目あたりから過学習の傾向」, a row a seed."""
     from support import report
 
-    yield "| `cnn.py` | training set 5 points ahead | test loss lowest | test accuracy highest |\n"
-    yield "|---|---|---|---|\n"
+    yield (
+        "| | training accuracy 5 points ahead from epoch | test loss lowest in epoch "
+        "| test accuracy highest in epoch |"
+    )
+    yield "|---|---|---|---|"
     for seed in (0, 1, 2):
         history = state_of(CNN, seed)["history"]
         best = report.best_epoch(history)
         accuracy = max(percent(history, "val_accuracy"))
         yield (
-            f"| seed {seed} | from epoch {report.ahead_epoch(history)} on "
-            f"| in epoch {report.lowest_loss_epoch(history)} | {accuracy:.1f} % in epoch {best} |\n"
+            f"| seed {seed} | {report.ahead_epoch(history)} | {report.lowest_loss_epoch(history)} "
+            f"| {best} ({accuracy:.1f} %) |"
         )
 
 
-def printed(name, log):
-    """What a script printed, to be quoted."""
-    text = re.sub(r"^(wrote|results/).*\n", "", log.read_text(), flags=re.MULTILINE)
-    return f"\n`{name}`:\n\n```\n{text.strip()}\n```\n"
+def keep_printed(title, log, begin=""):
+    """Keep what a script printed from the line on that begins so, to be quoted."""
+    text = re.sub(
+        r"^(wrote|results/|\d+/\d+ -.*/image).*\n", "", log.read_text(), flags=re.MULTILINE
+    )
+    text = text[re.search(f"^{begin}", text, re.MULTILINE).start() :]
+    folder = Path(__file__).with_name("printed")
+    folder.mkdir(exist_ok=True)
+    (folder / f"{title.replace(' --', '_')}.txt").write_text(text.strip() + "\n")
 
 
 def main():
@@ -184,17 +198,16 @@ def main():
     for name in NAMES:
         train(name, 0, source, again=True)
     for title, (name, *options) in COMMANDS.items():
-        data = ["--data", source] * (name == "show_samples")
+        data = ["--data", source] * (name in ("show_samples", "visualize_weights"))
         run(name, *options, *data, seed=0, log=log_of(title, 0))
-    write(
-        "reproduce",
-        "".join(table_of_results()),
-        "".join(table_of_epochs()),
-        "".join(table_of_over_fitting()),
-        *(printed(title, log_of(title, 0)) for title in COMMANDS),
-        printed(TRANSFER, log_of(TRANSFER, 0)),
-        *(printed(name, log_of(name, 0).with_suffix(".last")) for name in NAMES),
-    )
+    write("results", *table_of_results())
+    write("epochs", *table_of_epochs())
+    write("over_fitting", *table_of_over_fitting())
+    for title in COMMANDS:
+        keep_printed(title, log_of(title, 0))
+    for name in NAMES:
+        keep_printed(name, log_of(name, 0).with_suffix(".last"), begin="Trained on")
+    keep_printed(f"{TRANSFER} --log", log_of(TRANSFER, 0), begin=r"\[")
     for name, figure in FIGURES.items():
         found = folder_of(0) / "results" / figure
         if name.endswith(".jpg"):  # a third of the size for figures that are photographs

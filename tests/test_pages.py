@@ -1,0 +1,196 @@
+"""The pages say what is there: options, links, commands, and the numbers that were measured."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+import cnn
+import cnn_with_gap
+import show_samples
+import transfer_learning
+import visualize_weights
+from beyond import cnn_with_gap as beyond_cnn_with_gap
+from beyond import transfer_learning as beyond_transfer_learning
+from support import command_line, loading
+
+READMES = ["README.md", "README.ja.md"]
+PAGES = [*READMES, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+MAINS = {
+    "show_samples.py": show_samples.main,
+    "cnn.py": cnn.main,
+    "visualize_weights.py": visualize_weights.main,
+    "transfer_learning.py": transfer_learning.main,
+    "cnn_with_gap.py": cnn_with_gap.main,
+    "beyond.cnn_with_gap": beyond_cnn_with_gap.main,
+    "beyond.transfer_learning": beyond_transfer_learning.main,
+}
+
+
+def text_of(page):
+    return (ROOT / page).read_text()
+
+
+class Parsed(Exception):
+    pass
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Parse the command line of a script as the script does; the options with their values."""
+
+    def stop():
+        raise Parsed
+
+    monkeypatch.setattr(loading, "import_keras", stop)
+    monkeypatch.setattr(command_line, "check_inputs", lambda args: found.append(vars(args)))
+    found = []
+
+    def run(script, *words):
+        with pytest.raises(Parsed):
+            MAINS[script](list(words))
+        return found.pop()
+
+    return run
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_the_table_has_every_option_and_its_default(page, parse):
+    table = dict(
+        re.findall(r"^\| `(--[a-z-]+|MODEL)[^|]*\| ([^|]*)\|", text_of(page), re.MULTILINE)
+    )
+    options = {name: parse(name) for name in MAINS if not name.startswith("beyond")}
+    keys = {key for found in options.values() for key in found}
+    assert {"MODEL" if key == "model" else command_line.option_of(key) for key in keys} == set(
+        table
+    )
+    for option in ("--epochs", "--batch-size"):
+        key = option[2:].replace("-", "_")
+        values = [
+            options[f"{name}.py"][key] for name in ("cnn", "transfer_learning", "cnn_with_gap")
+        ]
+        assert table[option].strip() == ", ".join(map(str, values))
+    assert int(table["--seed"]) == options["cnn.py"]["seed"]
+    assert int(table["--count"]) == options["show_samples.py"]["count"]
+    assert float(table["--alpha"]) == options["transfer_learning.py"]["alpha"]
+
+
+def commands():
+    for page in PAGES:
+        text = text_of(page)
+        for found in re.findall(r"`([^`\n]*)`|^(.*\bpython .*)$", text, re.MULTILINE):
+            for command in re.split(r"&& |; ", "".join(found)):
+                words = shlex.split(command.split("#")[0]) if "python" in command else []
+                words = words[
+                    next((n + 1 for n, w in enumerate(words) if w.endswith("python")), 99) :
+                ]
+                if words[:1] == ["-m"]:
+                    words = words[1:]
+                if words and words[0] in MAINS and "SOURCE" not in words and "FOLDER" not in words:
+                    yield pytest.param(words, id=f"{page}: {' '.join(words)}")
+
+
+@pytest.mark.parametrize("words", commands())
+def test_commands_can_be_given(words, parse, capsys):
+    if "--help" in words:
+        return
+    parse(*words)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    folder = (ROOT / page).parent
+    for target in re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", text_of(page)):
+        name, _, anchor = "".join(target).partition("#")
+        if not name.startswith("http"):
+            assert (folder / name).exists() if name else True, name
+            if anchor and name.endswith(".md"):
+                headings = re.findall(r"^#+ (.*)$", (folder / name).read_text(), re.MULTILINE)
+                slugs = [re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings]
+                assert anchor in slugs, target
+
+
+def test_every_figure_is_shown():
+    shown = "".join(text_of(page) for page in PAGES)
+    figures = {p.name for p in (ROOT / "docs").iterdir() if p.suffix in (".png", ".jpg")}
+    assert {name for name in figures if name not in shown} == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_arithmetic_is_right(page):
+    found = re.findall(r"([\d,]+(?: *[×x+()] *[\d,()]+)+) = ([\d,]+)", text_of(page))
+    for left, right in found:
+        assert eval(left.replace("×", "*").replace("x", "*").replace(",", "")) == int(
+            right.replace(",", "")
+        ), left
+    if page in READMES:
+        assert found
+
+
+def check_pages(folder):
+    done = subprocess.run(
+        [sys.executable, folder / "benchmarks" / "insert.py", "--check"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+def test_tables_and_outputs_are_what_the_benchmarks_wrote(tmp_path):
+    assert check_pages(ROOT) == (0, "")
+
+
+def measured_lines():
+    """Lines with a digit in what the benchmarks put into a page."""
+    for page in PAGES:
+        inside, all_lines = False, text_of(page).splitlines()
+        for number, line in enumerate(all_lines):
+            inside = inside and line != "<!-- end -->"
+            header = all_lines[number + 1 : number + 2] and all_lines[number + 1].startswith("|---")
+            if inside and re.search(r"\d", line) and not header:
+                yield page, number
+            inside = inside or bool(re.fullmatch(r"<!-- (?!end).* -->", line))
+
+
+def test_one_changed_digit_is_found(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import insert
+
+    lines = list(measured_lines())
+    for page in READMES:
+        assert sum(where == page for where, _ in lines) >= 20
+    for page, number in lines:
+        changed = text_of(page).splitlines()
+        digits = [match.start() for match in re.finditer(r"\d", changed[number])]
+        for place in (digits[0], digits[len(digits) // 2], digits[-1]):
+            line = changed[number]
+            other = line[:place] + str((int(line[place]) + 1) % 10) + line[place + 1 :]
+            text = "\n".join([*changed[:number], other, *changed[number + 1 :], ""])
+            assert insert.filled(text, page.endswith(".ja.md")) != text, (page, other)
+
+
+def numbers_of(page):
+    """Numbers that were measured or computed: with a point or of three digits and more."""
+    text = re.sub(r"\]\([^)]*\)|<!--.*?-->|https?://\S+", "", text_of(page))
+    return {n for n in re.findall(r"\d[\d,]*(?:\.\d+)?", text) if len(n) > 2}
+
+
+@pytest.mark.parametrize("pages", [READMES, ["docs/reading.md", "docs/reading.ja.md"]])
+def test_both_languages_have_the_same_numbers(pages):
+    one, other = map(numbers_of, pages)
+    assert one == other
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_left_to_fill_in(page):
+    text = text_of(page)
+    assert "@@" not in text
+    assert not re.search(r"<!-- (?!end).* -->\n<!-- end -->", text)
+    assert "--recipe" not in text
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_the_data_are_named_with_their_flaw_once(page):
+    assert len(re.findall(r"111", text_of(page))) == 1
