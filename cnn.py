@@ -1,7 +1,7 @@
 """SimpleConvNet, trained on CIFAR-10: sections 2 and 3.1 of the article.
 
-The book builds the same network by hand in chapter 7 (p. 229): a convolution, a pooling and two
-fully connected layers. Here each layer is one line.
+The book builds a similar network by hand in chapter 7 (p. 229): a convolution, a pooling and two
+fully connected layers. Here each layer is one call.
 """
 
 import utils
@@ -36,41 +36,43 @@ def build_model(num_classes=10):
     return Model(_input, _output)
 
 
-def print_tables():
-    """Print the three tables of section 2.3, which lead up to `Flatten`; the whole model."""
+def print_tables(args):
+    """The three tables of section 2.3: up to the pooling; `Dense` behind that; the whole model."""
     from keras import Model
     from keras.layers import Dense, MaxPooling2D
 
+    from support import drawing
+
     model = build_model()
-    pooling = next((layer for layer in model.layers if isinstance(layer, MaxPooling2D)), None)
-    if pooling:
-        Model(model.inputs, pooling.output).summary()
-        _hidden = Dense(100, activation="relu", name="dense")(pooling.output)
+    for layer in [layer for layer in model.layers if isinstance(layer, MaxPooling2D)][:1]:
+        Model(model.inputs, layer.output).summary()
+        _hidden = Dense(100, activation="relu", name="dense")(layer.output)  # the article lacks it
         Model(model.inputs, _hidden).summary()
-        print("Dense works on the last axis alone: it turns the channels of each place into 100.")
-        print("To see the whole image at once it needs all values in one row: Flatten.")
-    model.summary()
-    return model
+        print("Dense works on the last axis alone: it makes 100 values of the channels of a pixel.")
+        print("For Dense to see the whole image, all values must stand in one vector: Flatten.")
+    drawing.draw(model, args)  # and print the third table
 
 
 def main(argv=None):
     args = command_line.parse(__file__, __doc__, argv, epochs=20, batch_size=100)
-    from support import drawing, images, report, training
+    from support import images, report, training  # Keras takes seconds to load: not for --help
 
     if args.summary:
-        return drawing.draw(print_tables(), "SimpleConvNet", args)
-    training.start(args)
+        return print_tables(args)
+    training.start(args)  # the seed; other processes, if there are any
 
     # 2.4 データセットの読み込みと学習設定 (data and training)
     train, test = images.batches(args, prepare=utils.prepare)
     model = build_model(train.num_classes)
+    model.summary()
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    # What `resume` adds lets a run that was stopped go on after its last finished epoch.
     _results = model.fit(
         train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)
     )
 
     # 3.1 学習結果 (the result)
-    utils.plot_accuracy(_results.history, f"SimpleConvNet on {train.name}", args)
+    utils.plot_accuracy(_results.history, train.name, args)
     report.print_result(_results)
 
 

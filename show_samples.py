@@ -1,4 +1,7 @@
-"""CIFAR-10, 60,000 colour images of 32 x 32 pixels in ten classes: section 1 of the article."""
+"""Look at CIFAR-10: 60,000 colour images of 32 x 32 pixels in ten classes (section 1 of the article).
+
+`samples.png` is the article's figure. `classes.png` has ten images of each class.
+"""
 
 from support import command_line, entry
 
@@ -8,24 +11,24 @@ def main(argv=None):
     import matplotlib.pyplot as plt
     from PIL.Image import fromarray as toimage  # SciPy's `toimage` is gone
 
-    from support import drawing, images, lettering
+    from support import drawing, images
 
-    (x_train, y_train), (x_test, y_test), class_names, name = images.load_data(args)
-    print(f"{name}: {len(class_names)} classes")
+    # In place of `cifar10.load_data()`: labels are (N,), and --data may name other images.
+    (x_train, y_train), (x_test, y_test), class_names, data = images.load_data(args)
+    print(f"{data}: {len(class_names)} classes")
     print(f"training set: {x_train.shape} {x_train.dtype}, {x_train.min()} to {x_train.max()}")
     print(f"test set:     {x_test.shape} {x_test.dtype}, {x_test.min()} to {x_test.max()}")
 
-    n = min(args.count, len(x_train))
-    names = lettering.labels(class_names)
+    n = args.count
     plt.figure(figsize=(2 * n, 2.4))
     for i in range(n):
         image = toimage(x_train[i])
         plt.subplot(1, n, i + 1)
         plt.imshow(image)
-        plt.title(names[y_train[i]])
+        plt.title(class_names[y_train[i]])
         plt.axis("off")
-    drawing.save(plt.gcf(), "samples.png", args)
-    drawing.save(drawing.plot_classes(x_train, y_train, class_names, name), "classes.png", args)
+    drawing.save(plt.gcf(), "samples.png", args)  # in place of `plt.show()`; --show does both
+    drawing.plot_classes(x_train, y_train, class_names, data, args)
 
 
 if __name__ == "__main__":

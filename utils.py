@@ -6,12 +6,13 @@ import math
 def prepare(x, y, num_classes):
     """Make a batch of images and labels ready for the model (section 2.4).
 
-    The article does this to all images at once. Here a batch becomes `float32` when it is due: until
-    then the images stay `uint8`, an eighth of the memory that the article's `float` takes.
+    The article does this to all images at once. Here each batch is converted when `fit` asks for it.
+    Until then the images stay `uint8`, an eighth of the memory that the article's `float` takes.
 
     Args:
         x: images `uint8` `(N, 32, 32, 3)` in 0..255.
         y: labels, whole numbers `(N,)` in 0..num_classes - 1.
+        num_classes: the number of classes.
 
     Returns:
         Images `float32` `(N, 32, 32, 3)` in [0, 1], one-hot labels `(N, num_classes)`.
@@ -23,14 +24,17 @@ def prepare(x, y, num_classes):
     return x, y
 
 
-def plot_accuracy(history, title, args):
+def plot_accuracy(history, data, args):
     """Draw training and test accuracy against the epoch, as in sections 3.1 and 5.1.
 
     Args:
-        history: of `fit`: lists under "accuracy", "val_accuracy" and "val_loss", one value an epoch.
+        history: the `history` of what `fit` returns: lists "accuracy", "val_accuracy" and "val_loss",
+            a value an epoch.
+        data: the name of the images, for the title.
+        args: the command line; `accuracy.png` is written into its `out`.
 
     Raises:
-        ScriptError: `accuracy.png` cannot be written.
+        support.entry.ScriptError: `accuracy.png` cannot be written.
     """
     import matplotlib.pyplot as plt
 
@@ -45,10 +49,13 @@ def plot_accuracy(history, title, args):
     axes.plot(best, max(test), "o", ms=11, mfc="none", mec="C3", label=label)
     ahead, lowest = report.ahead_epoch(history), report.lowest_loss_epoch(history)
     if ahead:
-        label = f"training set ahead by 5 points from epoch {ahead} on"
+        label = f"training set ahead by 5 points or more from epoch {ahead} on"
         axes.axvline(ahead, color="0.5", ls="--", label=label)
     axes.axvline(lowest, color="C2", ls=":", label=f"test loss lowest in epoch {lowest}")
-    axes.set(title=title, xlabel="epoch", ylabel="accuracy", ylim=(0, 1))
+    weights = f" ({args.weights} weights)" if hasattr(args, "weights") else ""
+    axes.set(
+        title=f"{args.script}{weights} on {data}", xlabel="epoch", ylabel="accuracy", ylim=(0, 1)
+    )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
     axes.grid(alpha=0.3)

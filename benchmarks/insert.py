@@ -25,6 +25,8 @@ def filled(text, own_headers=False):
     def block(found):
         begin, printed, name, old = found.groups()
         path = HERE / "printed" / f"{name}.txt" if printed else HERE / name
+        if not path.exists():
+            sys.exit(f"{path.relative_to(ROOT)}: not there; run its benchmark")
         new = path.read_text(encoding="utf-8").strip()
         if printed:
             new = f"```\n{new}\n```"
@@ -42,6 +44,8 @@ def main():
     check, old = parser.parse_args().check, []
     for page in sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("README*.md")]):
         text, name = page.read_text(encoding="utf-8"), str(page.relative_to(ROOT))
+        if text.count("\n<!-- ") != 2 * len(BLOCK.findall(text)):
+            sys.exit(f"{name}: a block without <!-- end -->")
         if (new := filled(text, own_headers=name.endswith(".ja.md"))) != text:
             old.append(name)
             if not check:

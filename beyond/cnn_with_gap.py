@@ -38,9 +38,7 @@ def main(argv=None):
     from support import confidence, drawing, images, report, training
 
     if args.summary:
-        model = build_model()
-        model.summary()
-        return drawing.draw(model, "Three convolutions and global average pooling", args)
+        return drawing.draw(build_model(), args)
     training.start(args)
 
     train, test = images.batches(args, prepare=utils.prepare)
@@ -50,8 +48,7 @@ def main(argv=None):
     _results = model.fit(
         train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)
     )
-    title = f"Three convolutions and global average pooling on {train.name}"
-    utils.plot_accuracy(_results.history, title, args)
+    utils.plot_accuracy(_results.history, train.name, args)
     confidence.plot(test, args)
     report.compare_with_cnn(_results)
 

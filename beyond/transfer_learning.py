@@ -30,7 +30,7 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
         if layer.name == "conv_pad_4":
             config["padding"] = ((1, 1), (1, 1))
         if isinstance(layer, layers.BatchNormalization):
-            config["momentum"] = 0.9  # 0.99 averages over more steps than these epochs have
+            config["momentum"] = 0.9  # 0.99 is slow to forget ImageNet's statistics
         return layer.__class__.from_config(config)
 
     whole = MobileNet(include_top=False, alpha=alpha, weights=weights)
@@ -47,18 +47,14 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
 
 
 def main(argv=None):
-    args = command_line.parse(
-        __file__, __doc__, argv, epochs=3, batch_size=128, alpha=1.0, weights=None
-    )
+    args = command_line.parse(__file__, __doc__, argv, epochs=3, batch_size=128, alpha=1.0)
     from keras.optimizers import Adam
     from keras.optimizers.schedules import CosineDecay
 
     from support import drawing, images, pretrained, report, training
 
     if args.summary:
-        model = build_model(alpha=args.alpha, weights=None)
-        model.summary()
-        return drawing.draw(model, f"MobileNet for small images (alpha {args.alpha})", args)
+        return drawing.draw(build_model(alpha=args.alpha, weights=None), args)
     training.start(args)
     weights = pretrained.find_weights(args)
 
@@ -70,8 +66,7 @@ def main(argv=None):
     _results = model.fit(
         train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)
     )
-    title = f"MobileNet for small images, weights: {args.weights}, on {train.name}"
-    utils.plot_accuracy(_results.history, title, args)
+    utils.plot_accuracy(_results.history, train.name, args)
     report.compare_with_cnn(_results)
 
 

@@ -74,8 +74,9 @@ def parse(script, doc, argv=None, **defaults):
         script, doc: the script's `__file__` and docstring.
         argv: the arguments; None: those of the process.
         defaults: the options that not every script has, each with its default. With `epochs` and
-            `batch_size` come the other options for training. With `model`, the path of the model
-            that is taken if none is named, all of these are None unless they are given.
+            `batch_size` come the other options for training, with `alpha` comes `weights`. With
+            `model`, the path of the model that is taken if none is named, all options for training
+            are None unless they are given.
 
     Returns:
         An `argparse.Namespace` with the options, the script's name in `script`, and in `command`
@@ -87,8 +88,11 @@ def parse(script, doc, argv=None, **defaults):
     """
     name = name_of(script)
     parser = Parser(name, description=doc.split("\n\n")[0], allow_abbrev=False)
+    if "alpha" in defaults:
+        defaults["weights"] = None
     defaults["out"] = Path("results", *name.removesuffix(".py").split("."))
-    if model := defaults.pop("model", None):
+    if "model" in defaults:
+        model = defaults["default_model"] = Path(defaults.pop("model"))
         meaning = f"a model that Keras saved (default: {model}, for which cnn.py runs if need be)"
         parser.add_argument("model", metavar="MODEL", nargs="?", type=Path, help=meaning)
         options = DATA | TRAINING

@@ -6,11 +6,14 @@ and no dense layer behind the pooling. The article's model has 30 maps and two d
 a map counts for a class must be worked out from what these layers have learned.
 """
 
+import textwrap
+
 import keras
 import numpy as np
 from matplotlib import pyplot as plt
 
-from support import drawing, lettering
+from support import drawing, lettering, run_folder
+from support.entry import ScriptError
 
 MOST_CLASSES = 20  # in the figure
 
@@ -66,10 +69,7 @@ def plot(test, args):
         args: the command line; `model.keras` and `initial.keras` are in its `out`.
     """
     # As they were saved: of this process alone, however many have trained them.
-    trained, untrained = (
-        keras.saving.load_model(args.out / f"{name}.keras", compile=False)
-        for name in ("model", "initial")
-    )
+    trained, untrained = (load(args.out / f"{name}.keras") for name in ("model", "initial"))
     predicted = trained.predict(test, verbose=0).argmax(axis=1)
     rows = first_right_and_wrong(test.labels, predicted)[: 2 * MOST_CLASSES]
     found = [row for row in rows if row is not None]
@@ -99,6 +99,16 @@ def plot(test, args):
         + ")\nfirst test image of each class that is recognised, and first that is not"
     )
     drawing.save(figure, "confidence_maps.png", args)
+
+
+def load(path):
+    try:
+        return run_folder.load_model(path)
+    except Exception as error:  # a damaged file makes Keras raise nearly anything
+        why = textwrap.shorten(str(error), 200, placeholder=" ...")
+        raise ScriptError(
+            f"{path}: damaged: {why}; remove it, and the same command writes it again"
+        ) from None
 
 
 def lay_over(ax, image, values):

@@ -85,11 +85,11 @@ def grid(ax, tiles, height, width, linewidth):
     ax.spines[:].set_visible(False)
 
 
-def plot_classes(images, labels, class_names, name):
-    """A figure with a row for each class: its name and its first ten images.
+def plot_classes(images, labels, class_names, data, args):
+    """Draw `classes.png`, with a row for each class: its name and its first ten images.
 
     Args:
-        images, labels, class_names, name: as `images.load_data` returns them.
+        images, labels, class_names, data: as `images.load_data` returns them.
     """
     side, gap, columns, most = images.shape[1], 2, 10, 25  # `most` classes stand below each other
     strips = np.full((len(class_names), side + gap, columns * (side + gap), 3), 255, "uint8")
@@ -110,17 +110,18 @@ def plot_classes(images, labels, class_names, name):
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         ax.set_anchor("N")
-    figure.suptitle(f"Ten training images of each class: {name}")
-    return figure
+    figure.suptitle(f"Ten training images of each class: {data}")
+    save(figure, "classes.png", args)
 
 
-def draw(model, name, args):
-    """Write `model.png`: the layers in order, with their output shapes and parameters.
+def draw(model, args):
+    """Print a model's table and write `model.png`: the layers in order, with shapes and parameters.
 
     A box is a stack of feature maps: its face is as high and wide as they are, its depth their
     number. A bar is a vector. All sizes are on a square root scale, or most would be invisible. A
     layer that changes no shape, such as batch normalization, joins the one before it.
     """
+    model.summary()
     blocks = blocks_of(model)
     columns, cell_width, cell_height = min(6, len(blocks)), 1.65, 2.15  # inches
     rows = math.ceil(len(blocks) / columns)
@@ -128,7 +129,7 @@ def draw(model, name, args):
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, columns * cell_width))
     axes.set(ylim=(-rows * cell_height, 0.4), aspect="equal")
     axes.axis("off")
-    title = f"{name}: {model.count_params():,} parameters"
+    title = f"{args.script}: {model.count_params():,} parameters"
     axes.text(columns * cell_width / 2, 0.2, title, ha="center", va="center", fontsize=12)
     shapes = [shape for _, _, shape, _ in blocks]
     widest = max([shape[0] for shape in shapes if len(shape) == 3], default=1)

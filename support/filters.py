@@ -1,32 +1,32 @@
 """The filters of a model, where they are, and the figure of section 3.2."""
 
-import json
 import textwrap
-import warnings
 
 import keras
 import numpy as np
 from matplotlib import pyplot as plt
 
-from support import drawing, images, run_folder
+from support import drawing, images, regularity, responses, run_folder
 from support.entry import ScriptError
 from support.layers import flat_layers
-from support.regularity import kernels_of, regularity
+from support.regularity import kernels_of
+from utils import combine_images
 
 TRAINING = ["limit", "seed", "epochs", "batch_size"]
+WHEN = {"weight_before.png": "before training", "weight.png": "after training"}
 
 
-def load_models(args, default, train):
+def load_models(args, train):
     """The model to look at, before and after its training, as far as they are kept.
 
     Args:
-        args: the command line. Without a MODEL in it, the `default` one is taken.
-        default: the path of a model that `train`, a script's `main`, leaves; it runs first if the
-            model is not there or the command line has an option for it.
+        args: the command line. Without a MODEL in it, `args.default_model` is taken.
+        train: a script's `main`, which leaves that model; it runs first if the model is not there or
+            the command line has an option for it.
 
     Returns:
-        "before training" and "after training", or the latter alone: each a Keras model or layer
-        whose `get_weights()` begin with the kernels.
+        For "weight_before.png" and "weight.png", or the latter alone, a Keras model or layer whose
+        `get_weights()` begin with the kernels.
 
     Raises:
         ScriptError: a model cannot be read, or has no filters to show.
@@ -37,18 +37,38 @@ def load_models(args, default, train):
     if args.model and options:
         raise ScriptError(f"{options[0]}: is for training, but {args.model} is trained; leave one")
     if not args.model:
-        args.model = default
+        args.model = args.default_model
         options += [f"--data={args.data}"] if args.data else []
-        if options or not default.exists():
-            print(f"running cnn.py first, for {default}")
+        if options or not args.model.exists():
+            print(f"running cnn.py first, for {args.model}")
             train(options)
-    models = {"after training": load(args.model)}
+    models = {"weight.png": load(args.model)}
     # A run of our scripts has its untrained model beside the trained one.
     initial = args.model.with_name("initial.keras")
     if initial.exists():
-        return {"before training": load(initial)} | models
+        return {"weight_before.png": load(initial)} | models
     print(f"no {initial}, so the filters before training are not shown")
     return models
+
+
+def explain(models, weight_images, args):
+    """What goes beyond the article: the tiles side by side, regularity, and responses.
+
+    Args:
+        models: as `load_models` returns them.
+        weight_images: a function that makes of each of them the list of its filters' images.
+        args: the command line; with `sort` the most regular filters come first.
+    """
+    models = {WHEN[name]: model for name, model in models.items()}
+    order = regularity.order(models, args.sort)
+    tiles = {
+        when: combine_images(np.array(weight_images(model))[order])
+        for when, model in models.items()
+    }
+    plot(tiles, models, args)
+    tests = test_images(args)
+    regularity.report(models, tests)
+    responses.plot(models, order, tests, args)
 
 
 def test_images(args):
@@ -75,12 +95,7 @@ def load(path):
     if not path.is_file():
         raise ScriptError(f"{path}: no such file; give a model that Keras saved, or none")
     try:
-        with warnings.catch_warnings():
-            # Of what it cannot load Keras warns, and leaves it random.
-            warnings.simplefilter("error", UserWarning)
-            # Safe mode, Keras' default, refuses models that bring code of their own.
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        return with_kernels_first(model)
+        return with_kernels_first(run_folder.load_model(path))
     except Exception as error:  # a damaged file makes Keras raise nearly anything
         why = textwrap.shorten(str(error), 250, placeholder=" ...")
         raise ScriptError(f"{path}: cannot show its filters: {why}; give another model") from None
@@ -113,7 +128,7 @@ def plot(tiles, models, args):
     for ax, (when, image) in zip(axes.flat, tiles.items(), strict=True):
         kernels = kernels_of(models[when])
         ax.imshow(image, interpolation="nearest")
-        ax.set_title(f"{when}\nregularity {regularity(kernels).mean():z.2f}")
+        ax.set_title(f"{when}\nregularity {regularity.regularity(kernels).mean():z.2f}")
         drawing.grid(ax, image, *kernels.shape[:2], linewidth=5)
     title = f"The filters of the first convolution; trained on {trained_on(args.model)}"
     title += "\nsorted: the most regular after training first" * args.sort
@@ -122,8 +137,12 @@ def plot(tiles, models, args):
 
 
 def trained_on(path):
-    """What a run of our scripts was trained on; its record lies beside the model."""
+    """What a run of our scripts was trained on, and how long."""
     try:
-        return json.loads(path.with_name("run.json").read_text())["data"]
-    except (OSError, ValueError, KeyError, TypeError):
+        state = run_folder.read_state(path)
+        done = len(state["cpu seconds"])
+        if done < state["epochs"]:
+            print(f"{path}: was stopped after epoch {done} of {state['epochs']}; cnn.py goes on")
+        return f"{state['record']['data']}, {done} epochs"
+    except Exception:  # not a run's
         return "unknown images"

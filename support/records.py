@@ -26,11 +26,11 @@ def describe(model, train, test, args):
     record = {
         "script": args.script,
         "data": train.name,
+        "seed": args.seed,  # before the images, for it also says how the sample is drawn
+        "batch size": args.batch_size,
         "classes": train.class_names,
         "training set": fingerprint(train),
         "test set": fingerprint(test),
-        "seed": args.seed,
-        "batch size": args.batch_size,
         **{name: getattr(args, name) for name in ("alpha", "weights") if hasattr(args, name)},
         "optimizer": plain(optimizer),
         **{name: plain(compiled[name]) for name in ("loss", "metrics")},
@@ -88,7 +88,7 @@ def read(path):
         return record
     except (OSError, ValueError, TypeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ScriptError(f"{path}: {why}; move it away, or take another --out") from None
+        raise ScriptError(f"{path}: {why}; move its folder away, or take another --out") from None
 
 
 def compare(folder, old, new):

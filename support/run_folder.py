@@ -2,7 +2,10 @@
 
 import json
 import os
+import warnings
 import zipfile
+
+import keras
 
 from support import drawing, files, records
 from support.entry import ScriptError
@@ -66,7 +69,7 @@ def read_state(path):
 
     Returns:
         A dictionary: "record", as in `run.json`; "history", of `fit`; "cpu seconds", a list;
-        "source", where the images are.
+        "epochs", how many there are to be; "source", where the images are.
 
     Raises:
         Exception: it is damaged, or not a run's.
@@ -77,13 +80,31 @@ def read_state(path):
         return json.loads(archive.read(RECORD))
 
 
-def write_state(path, record, history, cpu_seconds, source):
-    """Put it there, into the zip archive that Keras has just written and takes its own parts from."""
+def load_model(path):
+    """A model that Keras saved, uncompiled.
+
+    Raises:
+        Exception: it is damaged, or brings code of its own: safe mode, Keras' default, refuses that.
+    """
+    with warnings.catch_warnings():
+        # Of what it cannot load Keras warns, and leaves it random.
+        warnings.simplefilter("error", UserWarning)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def write_state(path, run):
+    """Put it there, into the zip archive that Keras has just written and takes its own parts from.
+
+    Args:
+        path: of the archive.
+        run: a `training.Run`.
+    """
     state = {
-        "record": record,
-        "history": history,
-        "cpu seconds": cpu_seconds,
-        "source": source,
+        "record": run.record,
+        "history": run.history,
+        "cpu seconds": run.cpu_seconds,
+        "epochs": run.epochs,
+        "source": run.source,
     }
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(RECORD, json.dumps(state))

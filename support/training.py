@@ -152,9 +152,7 @@ class Run(keras.callbacks.History):
             with files.replacing(self.out / "model.keras") as part:
                 with processes.alone():
                     self.model.save(part)
-                run_folder.write_state(
-                    part, self.record, self.history, self.cpu_seconds, self.source
-                )
+                run_folder.write_state(part, self)
             self.write_history()
         self.say_how_to_go_on()
 

@@ -197,6 +197,13 @@ def options(**values):
     return argparse.Namespace(**defaults | values)
 
 
+def run_of(record, history=None, seconds=(), source="sample"):
+    """A `training.Run`, as far as it is kept in its model's file."""
+    return argparse.Namespace(
+        record=record, history=history or {}, cpu_seconds=list(seconds), epochs=20, source=source
+    )
+
+
 def small_batches(seed=5, count=100, classes=3, batch_size=20):
     """A training set and a test set of noise, 8 x 8 pixels, for runs of a moment."""
     from support import images

@@ -7,6 +7,7 @@ from PIL import Image
 import cnn_with_gap
 from beyond import transfer_learning as beyond_transfer_learning
 from support import confidence
+from support.entry import ScriptError
 
 
 def with_head(*head, size=32):
@@ -96,6 +97,15 @@ def test_the_figure_has_a_line_for_each_class_up_to_twenty(tmp_path, monkeypatch
     confidence.plot(test, options(out=tmp_path))
     width, height = Image.open(tmp_path / "confidence_maps.png").size
     assert height / width == pytest.approx((1.5 * 3 * share + 0.9) / 8.5, rel=0.15)
+
+
+def test_a_damaged_untrained_model_ends_in_one_line(tmp_path):
+    _, test = small_batches()
+    model = with_head(keras.layers.Dense(3, activation="softmax"), size=8)
+    model.save(tmp_path / "model.keras")
+    (tmp_path / "initial.keras").write_bytes((tmp_path / "model.keras").read_bytes()[:500])
+    with pytest.raises(ScriptError, match=r"initial.keras: damaged: .*; remove it, and"):
+        confidence.plot(test, options(out=tmp_path))
 
 
 def test_the_last_column_is_of_the_untrained_model(tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def test_a_row_for_each_class_whatever_their_number(args, classes):
     labels = np.arange(4 * classes) % classes
     images = rng.integers(0, 256, (len(labels), 32, 32, 3), "uint8")
     names = [f"class {n}" for n in range(classes)]
-    drawing.save(drawing.plot_classes(images, labels, names, "D"), "classes.png", args)
+    drawing.plot_classes(images, labels, names, "D", args)
     width, height = Image.open(args.out / "classes.png").size
     assert height < 1600
     assert width < 6000
@@ -103,7 +103,7 @@ def test_one_to_many_rows_are_drawn(tmp_path):
     small = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     sizes = []
     for name, model in (("small", small), ("large", transfer_learning.build_model(weights=None))):
-        drawing.draw(model, name, options(out=tmp_path / name))
+        drawing.draw(model, options(out=tmp_path / name, script=name))
         sizes.append(Image.open(tmp_path / name / "model.png").size)
     assert sizes[0][0] < sizes[1][0]
     assert sizes[0][1] < sizes[1][1] / 3

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import options
+from conftest import options, run_of
 from PIL import Image
 
 import transfer_learning
@@ -119,7 +119,7 @@ def test_the_figure_has_a_panel_for_each_model(tmp_path):
 def test_images_that_have_moved_are_named_and_passed_over(tmp_path, capsys):
     model = tmp_path / "model.keras"
     model.touch()
-    run_folder.write_state(model, {"seed": 0}, {}, [], str(tmp_path / "moved"))
+    run_folder.write_state(model, run_of({"seed": 0}, source=str(tmp_path / "moved")))
     assert filters.test_images(options(model=model, data=None)) is None
     assert "moved" in capsys.readouterr().out
     assert filters.test_images(options(model=tmp_path / "none.keras", data=None)) is None
@@ -130,7 +130,18 @@ def test_images_that_have_moved_are_named_and_passed_over(tmp_path, capsys):
 def test_the_images_of_a_run_are_those_of_its_seed(tmp_path):
     model = tmp_path / "model.keras"
     model.touch()
-    run_folder.write_state(model, {"seed": 5}, {}, [], "sample")
+    run_folder.write_state(model, run_of({"seed": 5}))
     x, _ = filters.test_images(options(model=model, data=None, seed=None))
     _, (expected, _), _, _ = images.load_data(options(data="sample", seed=5))
     np.testing.assert_array_equal(x, expected)
+
+
+def test_a_run_that_was_stopped_is_said_and_how_long_it_was(tmp_path, capsys):
+    path = tmp_path / "model.keras"
+    for seconds, said in (([1, 1], True), ([1] * 20, False)):
+        path.unlink(missing_ok=True)
+        path.touch()
+        run_folder.write_state(path, run_of({"data": "CIFAR-10"}, {}, seconds))
+        assert filters.trained_on(path) == f"CIFAR-10, {len(seconds)} epochs"
+        assert ("was stopped after epoch 2 of 20" in capsys.readouterr().out) == said
+    assert filters.trained_on(tmp_path / "none.keras") == "unknown images"

@@ -34,11 +34,11 @@ def test_a_folder(own):
 
 
 def test_the_classes_take_turns(own):
-    for n in range(1, 3):
-        Image.new("RGB", (32, 32)).save(own / "train" / "red" / f"{n}.png")
+    for n, name in ((1, "red"), (2, "red"), (1, "blue")):
+        Image.new("RGB", (32, 32)).save(own / "train" / name / f"{n}.png")
     (paths, labels), _, _ = folder.load(own)
-    assert labels.tolist() == [0, 1, 1, 1]
-    assert [path.name for path in paths] == ["0.png", "0.png", "1.png", "2.png"]
+    assert labels.tolist() == [0, 1, 0, 1, 1]
+    assert [path.name for path in paths] == ["0.png", "0.png", "1.png", "1.png", "2.png"]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "gif", "webp"])

@@ -81,7 +81,7 @@ def test_the_table_has_every_option_and_its_default(page, parse):
 def commands():
     for page in PAGES:
         text = text_of(page)
-        for found in re.findall(r"`([^`\n]*)`|^(.*\bpython .*)$", text, re.MULTILINE):
+        for found in re.findall(r"`([^`\n]*)`|^(?!.*`)(.*\bpython .*)$", text, re.MULTILINE):
             for command in re.split(r"&& |; ", "".join(found)):
                 words = shlex.split(command.split("#")[0]) if "python" in command else []
                 words = words[

@@ -125,5 +125,7 @@ def test_a_record_without_a_value_is_not_taken_for_one_with_it():
 def test_a_file_that_is_no_record(tmp_path, content):
     path = tmp_path / "run.json"
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
-    with pytest.raises(ScriptError, match=r"run.json: .*; move it away, or take another --out"):
+    with pytest.raises(
+        ScriptError, match=r"run.json: .*; move its folder away, or take another --out"
+    ):
         records.read(path)

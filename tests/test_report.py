@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import pytest
+from conftest import run_of
 
 from support import report, run_folder
 
@@ -59,7 +60,7 @@ def keep_cnn(images="i"):
     cnn = results(history([0.4, 0.7], [0.45, 0.65], [2, 1]), images=images)
     with open(report.CNN, "wb"):
         pass
-    run_folder.write_state(report.CNN, cnn.record, cnn.history, cnn.cpu_seconds, "cifar10")
+    run_folder.write_state(report.CNN, run_of(cnn.record, cnn.history, cnn.cpu_seconds))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from conftest import run_of
 from PIL import Image
 from test_records import describe
 
@@ -58,7 +59,7 @@ def test_what_is_called_a_record_and_is_none_protects_the_rest(tmp_path, fresh):
     (tmp_path / "run.json").write_text('{"of": "another program"}')
     (tmp_path / "history.csv").write_text("mine")
     before = contents(tmp_path)
-    with pytest.raises(ScriptError, match=r"run.json: no record of a run; move it away"):
+    with pytest.raises(ScriptError, match=r"run.json: no record of a run; move its folder away"):
         take(tmp_path, fresh=fresh)
     assert contents(tmp_path) == before
 
@@ -92,12 +93,13 @@ def test_what_a_run_keeps_is_found_again_or_damaged(tmp_path):
     path = tmp_path / "model.keras"
     path.touch()
     history = {"loss": [0.1, 2 / 3], "accuracy": [0.5, 1e-30]}
-    run_folder.write_state(path, {"seed": 3}, history, [1.25, 2.5], "sample")
+    run_folder.write_state(path, run_of({"seed": 3}, history, [1.25, 2.5]))
     state = run_folder.read_state(path)
     assert state == {
         "record": {"seed": 3},
         "history": history,
         "cpu seconds": [1.25, 2.5],
+        "epochs": 20,
         "source": "sample",
     }
     whole = path.read_bytes()

@@ -173,10 +173,9 @@ def test_the_article_s_lines_stand_in_the_script(name):
     assert place == 0
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_scripts_and_modules_are_short(name):
+def test_scripts_and_modules_are_short():
     for path in [*ROOT.glob("*.py"), *(ROOT / "beyond").glob("*.py")]:
-        assert len(path.read_text().splitlines()) <= (85 if path.name == "utils.py" else 81), path
+        assert len(path.read_text().splitlines()) <= (100 if path.name == "utils.py" else 80), path
     for path in (ROOT / "support").glob("*.py"):
         assert len(path.read_text().splitlines()) <= 200, path
 

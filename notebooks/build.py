@@ -1,0 +1,184 @@
+"""Make `article.ja.ipynb` and `article.ipynb` from `article.py` and the scripts.
+
+    python notebooks/build.py --data SOURCE   run the cells on these images, once for both
+    python notebooks/build.py                 new text alone: the outputs stay as they are
+    python notebooks/build.py --quick DIR     try the cells on few images; the notebooks go into DIR
+    python notebooks/build.py --check         are both what `article.py` and the scripts say?
+
+`article.py` is in jupytext's percent format, with its text in two languages. In the place of
+
+    # script: cnn.build_model                 comes the function
+    # script: cnn.main from X to Y            come its lines, from the first with X to that with Y
+"""
+
+import argparse
+import ast
+import copy
+import re
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+from support import entry, files  # noqa: E402
+
+NOTEBOOKS = {"ja": "article.ja.ipynb", "en": "article.ipynb"}
+LANGUAGE = {"name": "python"}
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LINES = re.compile(r"^# script: (\w+)\.(\w+)(?: from (\S+))?(?: to (\S+))?$", re.MULTILINE)
+FEW = ["--data=sample", "--limit=100"]
+QUICK = {
+    "cnn": ["--epochs=2"],
+    "transfer_learning": ["--epochs=1", "--alpha=0.25", "--weights=none"],
+    "cnn_with_gap": ["--epochs=1"],
+}
+
+
+def script_lines(script, name, first=None, last=None):
+    """A script's function `name`, or of `main` the statements from one with `first` to one with `last`."""
+    text = (ROOT / f"{script}.py").read_text(encoding="utf-8")
+
+    def find(nodes, words):
+        for index, node in enumerate(nodes):
+            if words in ast.get_source_segment(text, node):
+                return index
+        raise entry.ScriptError(f"{script}.py: no {words!r} in {name}; change article.py")
+
+    tree = ast.parse(text).body
+    function = tree[find(tree, f"def {name}(")]
+    body, begin, end = function.body, function.lineno, function.end_lineno
+    docstring = body[:1] if ast.get_docstring(function) else []
+    if name == "main" or first or last:
+        at = find(body, first) if first else len(docstring)
+        begin = body[at - 1].end_lineno + 1 if at else body[0].lineno
+        end = body[at + find(body[at:], last)].end_lineno if last else end
+    summary = [node for node in body if "summary" in ast.unparse(node)]  # in cells of their own
+    left_out = {n for node in docstring + summary for n in range(node.lineno, node.end_lineno + 1)}
+    wanted = [n for n in range(begin, end + 1) if n not in left_out]
+    lines = textwrap.dedent("\n".join(text.splitlines()[n - 1] for n in wanted)).strip()
+    # The notebook has a function for the command line, and those of `utils` in its own cells.
+    parse = r"command_line\.parse\((\s*)__file__, __doc__, argv"
+    lines = re.sub(parse, rf'options(\1"{script}"', lines)
+    return f"# {script}.py: {name}\n" + re.sub(r"(?<![\w.])utils\.", "", lines)
+
+
+def made(language):
+    """The notebook in a language, without outputs."""
+    notebook = jupytext.reads((HERE / "article.py").read_text(encoding="utf-8"), fmt="py:percent")
+    cells = [cell for cell in notebook.cells if cell.metadata.pop("lang", language) == language]
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+        if cell.cell_type == "code":
+            cell.source = LINES.sub(lambda found: script_lines(*found.groups()), cell.source)
+    metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def run(notebook, data, more):
+    """The code cells with their outputs, run in a folder that has all of this one but its results.
+
+    Args:
+        notebook: it stays as it is.
+        data: words of a command line that say which images to take.
+        more: for some of the scripts more such words.
+    """
+    notebook = copy.deepcopy(notebook)
+    for cell in code(notebook):
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source += f"\nDATA, OPTIONS = {data}, OPTIONS | {more}"
+    with tempfile.TemporaryDirectory() as folder:
+        for path in ROOT.iterdir():
+            if path.name != "results" and not path.name.startswith("."):
+                (Path(folder) / path.name).symlink_to(path)
+        where = {"metadata": {"path": folder}}
+        quiet = ["--log-level=40"]  # of the kernel, not of the cells
+        client = NotebookClient(
+            notebook, timeout=None, record_timing=False, resources=where, extra_arguments=quiet
+        )
+        try:
+            client.execute()
+        except (CellExecutionError, DeadKernelError) as error:
+            what = f"{error.ename}: {error.evalue}" if hasattr(error, "ename") else error
+            raise entry.ScriptError(f"code cell {client.code_cells_executed}: {what}") from None
+    for cell in code(notebook):
+        cell.outputs = settled(cell.outputs)
+    return code(notebook)
+
+
+def settled(outputs):
+    """Outputs as a screen has them in the end: of a progress bar the last state alone."""
+    found = []
+    for output in outputs:
+        if output.output_type == "stream" and found and output.name == found[-1].get("name"):
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    for output in found:
+        if output.output_type == "stream":
+            output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text.replace("\b", ""))
+    return found
+
+
+def stored(language):
+    try:
+        return nbformat.read(HERE / NOTEBOOKS[language], as_version=4)
+    except (OSError, ValueError) as error:
+        raise entry.ScriptError(f"{NOTEBOOKS[language]}: {error}; give --data SOURCE") from None
+
+
+def check(notebooks):
+    for language, notebook in notebooks.items():
+        found = stored(language)
+        for cell in code(found):
+            cell.outputs, cell.execution_count = [], None
+        if found != notebook:
+            raise entry.ScriptError(
+                f"{NOTEBOOKS[language]}: not what article.py and the scripts say; "
+                "run python notebooks/build.py"
+            )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--data", metavar="SOURCE", help="run the cells on these images")
+    choice.add_argument("--quick", metavar="DIR", type=Path, help="on few, and write into DIR")
+    choice.add_argument("--check", action="store_true", help="write nothing; 1 if one is old")
+    args = parser.parse_args()
+    notebooks = {language: made(language) for language in NOTEBOOKS}
+    if args.check:
+        return check(notebooks)
+    if args.quick:
+        cells = run(notebooks["en"], FEW, QUICK)
+    elif args.data:
+        path = Path(args.data)
+        cells = run(notebooks["en"], [f"--data={path.resolve() if path.exists() else path}"], {})
+    else:
+        cells = code(stored("en"))
+        if [cell.source for cell in cells] != [cell.source for cell in code(notebooks["en"])]:
+            raise entry.ScriptError("the code has changed; give --data SOURCE")
+    for language, notebook in notebooks.items():
+        for cell, done in zip(code(notebook), cells, strict=True):
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        path = (args.quick or HERE) / NOTEBOOKS[language]
+        files.make_folder(path.parent)
+        with files.replacing(path) as part:
+            nbformat.write(notebook, part)
+        print(f"wrote {path}, {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    entry.run(main)
