@@ -82,6 +82,10 @@ if not fit:
 # `DATA` and `OPTIONS` are what the scripts would get on the command line.
 
 # %% tags=["parameters"]
+import logging
+
+import matplotlib
+
 from support import command_line
 
 DATA = []  # CIFAR-10, else the sample; or ["--data=sample"], ["--limit=5000"], ...
@@ -95,7 +99,10 @@ def options(script, **defaults):
     return command_line.parse(f"{script}.py", "", words, **defaults)
 
 
-sys.stdout.isatty = lambda: True  # for `training.resume`: this, too, is a place for a progress bar
+sys.stdout.isatty = lambda: True  # a progress bar has its place here, too
+# TensorFlow warns where one process has several models.
+logging.getLogger("tensorflow").addFilter(lambda record: "retracing" not in record.msg)
+matplotlib.rcParams["figure.dpi"] = 80
 
 # %% [markdown] lang="ja"
 # ## 1. CIFAR10 データセット
@@ -210,6 +217,7 @@ keras.utils.clear_session()
 
 # script: cnn.build_model
 
+
 model = build_model()
 
 # %%
@@ -298,6 +306,7 @@ from utils import plot_accuracy
 # %%
 # script: visualize_weights.weight_images
 
+
 weight_image = weight_images(model)
 print(len(weight_image), weight_image[0].shape, weight_image[0].dtype)
 
@@ -370,6 +379,7 @@ keras.utils.clear_session()
 
 # script: transfer_learning.build_model
 
+
 model = build_model(weights=None)
 model.summary()
 
@@ -435,6 +445,7 @@ keras.utils.clear_session()
 
 # script: cnn_with_gap.build_model
 
+
 model = build_model()
 model.summary()
 
@@ -461,10 +472,11 @@ model.summary()
 # and test accuracy stay together. But the network learns slowly, and in the article, too, it ends at about 56 %.
 
 # %%
-from IPython.display import Image as show_image
+import IPython
 
 # script: cnn_with_gap.main from plot_accuracy to plot_accuracy
-show_image("docs/cnn_with_gap.png", width=640)
+
+IPython.display.Image("docs/cnn_with_gap.png", width=640)
 
 # %% [markdown] lang="ja"
 # 記事が触れている信頼度マップ（confidence map）です。クラスごとに、正しく分類できた画像と間違えた画像を1枚ずつ選びました。

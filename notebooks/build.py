@@ -13,7 +13,9 @@
 
 import argparse
 import ast
+import base64
 import copy
+import io
 import re
 import sys
 import tempfile
@@ -24,6 +26,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -31,8 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from support import entry, files  # noqa: E402
 
-NOTEBOOKS = {"ja": "article.ja.ipynb", "en": "article.ipynb"}
-LANGUAGE = {"name": "python"}
+NOTEBOOKS = {"article.ja.ipynb": "ja", "article.ipynb": "en"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LINES = re.compile(r"^# script: (\w+)\.(\w+)(?: from (\S+))?(?: to (\S+))?$", re.MULTILINE)
 FEW = ["--data=sample", "--limit=100"]
@@ -79,7 +81,7 @@ def made(language):
         cell.id = f"cell-{number}"
         if cell.cell_type == "code":
             cell.source = LINES.sub(lambda found: script_lines(*found.groups()), cell.source)
-    metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE}
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
@@ -93,33 +95,32 @@ def run(notebook, data, more):
     Args:
         notebook: it stays as it is.
         data: words of a command line that say which images to take.
-        more: for some of the scripts more such words.
+        more: for some scripts, more such words.
     """
-    notebook = copy.deepcopy(notebook)
-    for cell in code(notebook):
+    cells = code(notebook := copy.deepcopy(notebook))
+    for cell in cells:
         if "parameters" in cell.metadata.get("tags", []):
             cell.source += f"\nDATA, OPTIONS = {data}, OPTIONS | {more}"
     with tempfile.TemporaryDirectory() as folder:
         for path in ROOT.iterdir():
             if path.name != "results" and not path.name.startswith("."):
                 (Path(folder) / path.name).symlink_to(path)
-        where = {"metadata": {"path": folder}}
-        quiet = ["--log-level=40"]  # of the kernel, not of the cells
         client = NotebookClient(
-            notebook, timeout=None, record_timing=False, resources=where, extra_arguments=quiet
-        )
+            notebook, timeout=None, record_timing=False, resources={"metadata": {"path": folder}},
+            extra_arguments=["--log-level=40"],
+        )  # fmt: skip
         try:
             client.execute()
         except (CellExecutionError, DeadKernelError) as error:
             what = f"{error.ename}: {error.evalue}" if hasattr(error, "ename") else error
             raise entry.ScriptError(f"code cell {client.code_cells_executed}: {what}") from None
-    for cell in code(notebook):
-        cell.outputs = settled(cell.outputs)
-    return code(notebook)
+    for cell in cells:
+        cell.outputs = kept(cell.outputs)
+    return cells
 
 
-def settled(outputs):
-    """Outputs as a screen has them in the end: of a progress bar the last state alone."""
+def kept(outputs):
+    """What to keep of outputs: the last state of a progress bar, and a photograph as a JPEG."""
     found = []
     for output in outputs:
         if output.output_type == "stream" and found and output.name == found[-1].get("name"):
@@ -129,26 +130,13 @@ def settled(outputs):
     for output in found:
         if output.output_type == "stream":
             output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text.replace("\b", ""))
+        elif png := output.data.get("image/png"):
+            image, jpeg = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
+            image.convert("RGB").save(jpeg, "JPEG", quality=75)
+            if 2 * len(text := base64.b64encode(jpeg.getvalue()).decode()) < len(png):
+                del output.data["image/png"]
+                output.data["image/jpeg"] = text
     return found
-
-
-def stored(language):
-    try:
-        return nbformat.read(HERE / NOTEBOOKS[language], as_version=4)
-    except (OSError, ValueError) as error:
-        raise entry.ScriptError(f"{NOTEBOOKS[language]}: {error}; give --data SOURCE") from None
-
-
-def check(notebooks):
-    for language, notebook in notebooks.items():
-        found = stored(language)
-        for cell in code(found):
-            cell.outputs, cell.execution_count = [], None
-        if found != notebook:
-            raise entry.ScriptError(
-                f"{NOTEBOOKS[language]}: not what article.py and the scripts say; "
-                "run python notebooks/build.py"
-            )
 
 
 def main():
@@ -158,26 +146,32 @@ def main():
     choice.add_argument("--quick", metavar="DIR", type=Path, help="on few, and write into DIR")
     choice.add_argument("--check", action="store_true", help="write nothing; 1 if one is old")
     args = parser.parse_args()
-    notebooks = {language: made(language) for language in NOTEBOOKS}
-    if args.check:
-        return check(notebooks)
+    new, old = {name: made(language) for name, language in NOTEBOOKS.items()}, {}
+    first = new["article.ipynb"]
     if args.quick:
-        cells = run(notebooks["en"], FEW, QUICK)
+        cells = run(first, FEW, QUICK)
     elif args.data:
-        path = Path(args.data)
-        cells = run(notebooks["en"], [f"--data={path.resolve() if path.exists() else path}"], {})
+        source = Path(args.data).resolve() if Path(args.data).exists() else args.data
+        cells = run(first, [f"--data={source}"], {})
     else:
-        cells = code(stored("en"))
-        if [cell.source for cell in cells] != [cell.source for cell in code(notebooks["en"])]:
-            raise entry.ScriptError("the code has changed; give --data SOURCE")
-    for language, notebook in notebooks.items():
+        try:
+            old = {name: nbformat.read(HERE / name, as_version=4) for name in new}
+        except (OSError, ValueError) as error:
+            raise entry.ScriptError(f"no notebooks yet: {error}; give --data SOURCE") from None
+        cells = code(old["article.ipynb"])
+        if [cell.source for cell in cells] != [cell.source for cell in code(first)]:
+            raise entry.ScriptError("the code has changed; give --data SOURCE to run it")
+    for name, notebook in new.items():
         for cell, done in zip(code(notebook), cells, strict=True):
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
-        path = (args.quick or HERE) / NOTEBOOKS[language]
-        files.make_folder(path.parent)
-        with files.replacing(path) as part:
-            nbformat.write(notebook, part)
-        print(f"wrote {path}, {path.stat().st_size / 1e6:.2f} MB")
+        if args.check and notebook != old[name]:
+            raise entry.ScriptError(f"{name}: the text has changed; run python notebooks/build.py")
+        if not args.check:
+            path = (args.quick or HERE) / name
+            files.make_folder(path.parent)
+            with files.replacing(path) as part:
+                nbformat.write(notebook, part)
+            print(f"wrote {path}, {path.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,8 @@ def explain(error):
         return None
     if "is not the same on each process" in str(error):
         return "the processes do not agree; give all of them the same command line and images"
-    if "Gloo" in str(error):  # which is how JAX's processes talk to each other on CPUs
+    # Gloo and gRPC are how JAX's processes talk to each other.
+    if any(word in str(error) for word in ("Gloo", "grpc_status")):
         return entry.LOST
     if type(error).__module__.startswith("jax"):
         return f"{entry.LOST}; JAX says: {str(error)[:200]}"

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from conftest import cold, epochs_in, one_line, wait_for
 
-from support import watcher
+from support import entry, processes, watcher
 
 pytestmark = [
     pytest.mark.xdist_group("jax"),
@@ -19,7 +19,10 @@ pytestmark = [
 ]
 # With random flips, batch normalization and a schedule.
 GAP = ["-m", "beyond.cnn_with_gap", "--epochs", "6", "--batch-size", "20"]
-TOLERANCE = 0.005  # in every column; what comes of rounding was 0.0021 at the most
+# For epoch, accuracy, loss, test accuracy, test loss. What comes of rounding was 0.0001 in the loss and
+# 0.012 in the test loss at most, and can turn one of 20 test images over; a process that takes
+# another's share differs by 0.04 or more in the loss.
+TOLERANCES = [0, 0.011, 0.01, 0.051, 0.03]
 LOST = "another of the processes ended or cannot be reached; start all of them again"
 
 
@@ -125,7 +128,10 @@ def test_a_process_that_dies_ends_the_others_and_one_goes_on_later(
     assert "run: continuing at epoch " in script(*commands[0], backend="jax").stdout
     assert not (tmp_path / "none").exists()
     for one, both in zip(history(single(command)), history(tmp_path / "run"), strict=True):
-        assert both == pytest.approx(one, abs=TOLERANCE)
+        assert all(abs(a - b) <= c for a, b, c in zip(one, both, TOLERANCES, strict=True)), (
+            one,
+            both,
+        )
 
 
 def test_processes_that_do_not_agree(start_all, small):
@@ -137,6 +143,21 @@ def test_processes_that_do_not_agree(start_all, small):
     first, second = start_all([*command, "--batch-size", "25"], [*command, "--batch-size", "50"])
     one_line(ended(first, 1), "--batch-size 25", "2 processes")
     said_that_it_lost(second)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Gloo all-reduce failed: Connection closed by peer",
+        'UNKNOWN:Error received from peer {grpc_message:"Connection reset by peer", grpc_status:14}',
+    ],
+)
+def test_errors_that_mean_a_lost_process(monkeypatch, message):
+    monkeypatch.setattr(processes, "count", 2)
+    assert processes.explain(RuntimeError(message)) == entry.LOST
+    assert processes.explain(RuntimeError("a bug of one's own")) is None
+    monkeypatch.setattr(processes, "count", 1)
+    assert processes.explain(RuntimeError(message)) is None
 
 
 @pytest.mark.parametrize(
