@@ -11,7 +11,7 @@ def main(argv=None):
     import matplotlib.pyplot as plt
     from PIL.Image import fromarray as toimage  # SciPy's `toimage` is gone
 
-    from support import drawing, images
+    from support import drawing, images, lettering
 
     # In place of `cifar10.load_data()`: labels are (N,), and --data may name other images.
     (x_train, y_train), (x_test, y_test), class_names, data = images.load_data(args)
@@ -19,13 +19,13 @@ def main(argv=None):
     print(f"training set: {x_train.shape} {x_train.dtype}, {x_train.min()} to {x_train.max()}")
     print(f"test set:     {x_test.shape} {x_test.dtype}, {x_test.min()} to {x_test.max()}")
 
-    n = args.count
+    n = min(args.count, len(x_train))
     plt.figure(figsize=(2 * n, 2.4))
     for i in range(n):
         image = toimage(x_train[i])
         plt.subplot(1, n, i + 1)
         plt.imshow(image)
-        plt.title(class_names[y_train[i]])
+        plt.title(lettering.labels(class_names)[y_train[i]])
         plt.axis("off")
     drawing.save(plt.gcf(), "samples.png", args)  # in place of `plt.show()`; --show does both
     drawing.plot_classes(x_train, y_train, class_names, data, args)
