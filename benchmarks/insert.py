@@ -33,7 +33,7 @@ def filled(text, own_headers=False):
         elif own_headers and (headers := HEADER.findall(old)):
             kept = iter(headers)
             new = HEADER.sub(lambda _: next(kept), new)
-        return f"{begin}\n\n{new}\n\n<!-- end -->"
+        return f"{begin}\n{new}\n<!-- end -->"
 
     return BLOCK.sub(block, text)
 

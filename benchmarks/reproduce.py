@@ -177,12 +177,12 @@ def table_of_over_fitting():
         )
 
 
-def keep_printed(title, log, begin=""):
-    """Keep what a script printed from the line on that begins so, to be quoted."""
+def keep_printed(title, log, begin="", end=r"\Z"):
+    """Keep what a script printed, from the line that begins so up to another, to be quoted."""
     text = re.sub(
         r"^(wrote|results/|\d+/\d+ -.*/image).*\n", "", log.read_text(), flags=re.MULTILINE
     )
-    text = text[re.search(f"^{begin}", text, re.MULTILINE).start() :]
+    text = re.search(rf"^{begin}.*?(?={end})", text, re.MULTILINE | re.DOTALL)[0]
     folder = Path(__file__).with_name("printed")
     folder.mkdir(exist_ok=True)
     (folder / f"{title.replace(' --', '_')}.txt").write_text(text.strip() + "\n")
@@ -206,8 +206,9 @@ def main():
     for title in COMMANDS:
         keep_printed(title, log_of(title, 0))
     for name in NAMES:
-        keep_printed(name, log_of(name, 0).with_suffix(".last"), begin="Trained on")
-    keep_printed(f"{TRANSFER} --log", log_of(TRANSFER, 0), begin=r"\[")
+        begin = "Trained on" if name == CNN else "test accuracy"
+        keep_printed(name, log_of(name, 0).with_suffix(".last"), begin)
+    keep_printed(f"{TRANSFER} --log", log_of(TRANSFER, 0), begin=r"\[", end="\n\nTrained on")
     for name, figure in FIGURES.items():
         found = folder_of(0) / "results" / figure
         if name.endswith(".jpg"):  # a third of the size for figures that are photographs

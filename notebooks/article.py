@@ -1,15 +1,11 @@
 # %% [markdown] lang="ja"
 # # 畳み込みニューラルネットワークの記事を、動かしながら読む
 #
-# 記事「ゼロから作るDeep Learningとともに学ぶフレームワーク（畳み込みニューラルネットワーク編）」（2019-05-10）の
-# コード、表、図を、記事と同じ順に並べたノートブックです。
-# 「本」とあるのは『ゼロから作るDeep Learning』（斎藤康毅、オライリー・ジャパン、2016年）の第7章のことです。
-# Kerasを使ったことがなくても読めます。
+# 記事「ゼロから作るDeep Learningとともに学ぶフレームワーク（畳み込みニューラルネットワーク編）」（2019-05-10）のコード、表、図を、記事と同じ順に並べたノートブックです。「本」とあるのは『ゼロから作るDeep Learning』（斎藤康毅、オライリー・ジャパン、2016年）の第7章のことです。Kerasを使ったことがなくても読めます。
 #
 # - 実行結果を保存してあるので、読むだけでも構いません。動かすときは上から順に実行してください。
 # - `# cnn.py: build_model`のような行の下は、そのスクリプトから取り込んだコードです。自由に書き換えて試せます。
-# - 学習の経過は1エポックごとに`results/notebook`に保存されます。途中で止めたセルは、もう一度実行すると続きから始まります。
-#   学習が終わったセルをもう一度実行しても、学習のやり直しにはなりません。
+# - 学習の経過は1エポックごとに`results/notebook`に保存されます。途中で止めたセルは、もう一度実行すると続きから始まります。学習が終わったセルは、もう一度実行しても学習し直しません。
 #
 # English: [article.ipynb](article.ipynb)
 
@@ -31,9 +27,7 @@
 # %% [markdown] lang="ja"
 # ## 準備
 #
-# このノートブックは、同じリポジトリにあるスクリプトを使います。次のセルはその場所を探し、必要なパッケージがそろっているかを確かめます。
-# Colabのように何もない環境では、2行で済む準備の方法を表示して止まります。
-# Colabに初めから入っているTensorFlowは、バージョンが範囲内ならそのまま使います。
+# このノートブックは、同じリポジトリにあるスクリプトを使います。次のセルはその場所を探し、必要なパッケージがそろっているかを確かめます。Colabのようにスクリプトがない環境では、用意のしかたを2行で示して止まります。Colabに最初から入っているTensorFlowは、バージョンが範囲内ならそのまま使います。
 
 # %% [markdown] lang="en"
 # ## Set-up
@@ -76,10 +70,10 @@ if not fit:
     )
 
 # %% [markdown] lang="ja"
-# 各スクリプトに渡すオプションは、コマンドラインと同じ書き方で次のセルの`DATA`と`OPTIONS`に入れます。
+# `DATA`と`OPTIONS`には、スクリプトのコマンドラインと同じオプションを書きます。このまま実行すると、CIFAR-10の全画像を使います。
 
 # %% [markdown] lang="en"
-# `DATA` and `OPTIONS` are what the scripts would get on the command line.
+# `DATA` and `OPTIONS` hold what the scripts would get on the command line. As they are, they mean all of CIFAR-10.
 
 # %% tags=["parameters"]
 import logging
@@ -99,7 +93,6 @@ def options(script, **defaults):
     return command_line.parse(f"{script}.py", "", words, **defaults)
 
 
-sys.stdout.isatty = lambda: True  # a progress bar has its place here, too
 # TensorFlow warns where one process has several models.
 logging.getLogger("tensorflow").addFilter(lambda record: "retracing" not in record.msg)
 matplotlib.rcParams["figure.dpi"] = 80
@@ -107,17 +100,15 @@ matplotlib.rcParams["figure.dpi"] = 80
 # %% [markdown] lang="ja"
 # ## 1. CIFAR10 データセット
 #
-# CIFAR-10は、32×32画素のカラー画像60,000枚を10クラスに分けたデータセットです。50,000枚が訓練データ、10,000枚がテストデータです。
-# 初めて使うときは162 MBをダウンロードするので、**回線によっては1分以上かかります。**
+# CIFAR-10は、32×32画素のカラー画像60,000枚を10クラスに分けたデータセットです。50,000枚が訓練データ、10,000枚がテストデータです。初めて使うときは170 MBをダウンロードするので、**回線によっては1分以上かかります。**
 #
-# CIFAR-10が手に入らなければ、付属のsample（10種類の図形）で続けます。どちらを使っているかは、次の出力の「classes」の行と図の見出しでわかります。
-# sampleでも同じことが学べますが、数値は記事とは異なります。
+# CIFAR-10が手に入らなければ、付属のsample（10種類の図形）で続けます。どちらを使っているかは、次の出力の「classes」の行と図の見出しでわかります。sampleでも同じことが学べますが、数値は記事とは異なります。
 
 # %% [markdown] lang="en"
 # ## 1. The CIFAR-10 data set
 #
 # 60,000 colour images of 32 × 32 pixels in ten classes: a training set of 50,000 and a test set of 10,000.
-# The first time 162 MB are fetched, **which may take more than a minute.**
+# The first time 170 MB are fetched, **which may take more than a minute.**
 #
 # Where CIFAR-10 cannot be had, a built-in sample of ten shapes takes its place. The line with "classes"
 # below and the titles of the figures say which it is. The lessons are the same, the numbers are not.
@@ -143,10 +134,7 @@ matplotlib.rcParams["figure.dpi"] = 80
 #
 # ### 2.2 畳み込み処理
 #
-# まず入力からプーリング層までをつなぎ、`summary()`で各層の出力の形状とパラメータ数を見てみましょう。
-# 形状は高さ、幅、チャンネルの順で、先頭の`None`はバッチの大きさです。
-# 5×5のフィルターは画像からはみ出さない範囲を動くので、縦横は32 − 5 + 1 = 28になり、プーリングで半分の14になります。
-# フィルター1個のパラメータは、重み5×5×3 = 75個とバイアス1個です。
+# まず入力からプーリング層までをつなぎ、`summary()`で各層の出力の形状とパラメータ数を見てみましょう。形状は高さ、幅、チャンネルの順で、先頭の`None`はバッチの大きさです。5×5のフィルターは画像からはみ出さない範囲を動くので、縦横は32 − 5 + 1 = 28になり、プーリングで半分の14になります。フィルター1個のパラメータは、重み5×5×3 = 75個とバイアス1個です。
 
 # %% [markdown] lang="en"
 # ## 2. The model
@@ -197,10 +185,7 @@ keras.utils.clear_session()
 Model(_input, Dense(100, activation="relu")(_hidden)).summary()
 
 # %% [markdown] lang="ja"
-# 100個の値が欲しいのに、出力は`(None, 14, 14, 100)`です。
-# `Dense`は最後の軸だけに働き、14×14の位置ごとに、30個のチャンネルから100個の値を作ります。
-# 画像全体を見て100個の値を出すには、先にすべての値を1列に並べなければなりません。
-# 本の`Affine`はこれを自分でやっていました。Kerasでは`Flatten`という層の仕事です。
+# 100個の値が欲しいのに、出力は`(None, 14, 14, 100)`です。`Dense`は最後の軸だけに働き、14×14の位置ごとに、30個のチャンネルから100個の値を作ります。画像全体を見て100個の値を出すには、先にすべての値を1列に並べなければなりません。本の`Affine`はこれを自分でやっていました。Kerasでは`Flatten`という層の仕事です。
 #
 # `Flatten`を入れて最後まで書いたモデルが次の`build_model`です。層を書き換えて実行すると、表がどう変わるかを確かめられます。
 
@@ -237,7 +222,7 @@ drawing.draw(model, args)  # model.summary(), and a figure
 # %% [markdown] lang="ja"
 # ### 2.4 データセットの読み込みと学習設定
 #
-# 画素の値は0～1に直し、ラベルはone-hotにします。記事は全画像をまとめて変換しますが、ここではメモリを節約するために、バッチを取り出すたびに`prepare`で変換します。
+# 画素の値は0～1に直し、ラベルはone-hot表現にします。記事は全画像をまとめて変換しますが、ここではメモリを節約するために、バッチを取り出すたびに`prepare`で変換します。
 
 # %% [markdown] lang="en"
 # ### 2.4 Data and training
@@ -249,8 +234,7 @@ drawing.draw(model, args)  # model.summary(), and a figure
 # script: utils.prepare
 
 # %% [markdown] lang="ja"
-# `compile`で最適化手法と損失関数を決め、`fit`で学習します。進行状況のバーの右に出る`accuracy`が訓練精度、1エポックの最後に出る`val_accuracy`がテスト精度です。
-# `training.resume`は、中断した学習を続きから再開するためのものです。
+# `compile`で最適化手法と損失関数を決め、`fit`で学習します。進行状況のバーの右に出る`accuracy`が訓練精度、1エポックの最後に出る`val_accuracy`がテスト精度です。`training.resume`は、中断した学習を続きから再開するためのものです。
 #
 # **次のセルは数分かかります。** 途中で止めても、もう一度実行すれば、最後に終わったエポックの次から再開します。
 
@@ -270,8 +254,7 @@ drawing.draw(model, args)  # model.summary(), and a figure
 #
 # ### 3.1 1層畳み込みニューラルネットの学習結果
 #
-# 記事は精度の図を見て、5エポック目あたりから過学習の傾向があるとしています。ここでは図に2本の縦線を引き、数値で確かめます。
-# 破線は、訓練精度がテスト精度を5ポイント以上上回り、そのまま最後まで続くエポックです。点線は、テストデータの損失が最小になるエポックです。
+# 記事は精度の図を見て、5エポック目あたりから過学習の傾向があるとしています。ここでは図に2本の縦線を引き、数値で確かめます。破線は、訓練精度がテスト精度を5ポイント以上上回り、そのまま最後まで続くエポックです。点線は、テストデータの損失が最小になるエポックです。
 
 # %% [markdown] lang="en"
 # ## 3. Experiments
@@ -292,8 +275,7 @@ from utils import plot_accuracy
 #
 # #### 3.2.1 重み画像の生成
 #
-# `get_weights()`のリストは入力側から順に並ぶので、先頭が畳み込み層の重みです。形状は`(5, 5, 3, 30)`、つまり高さ、幅、チャンネル、フィルターの順です。
-# これをフィルターごとに分け、5×5画素のカラー画像にします。
+# `get_weights()`のリストは入力側から順に並ぶので、先頭が畳み込み層の重みです。形状は`(5, 5, 3, 30)`、つまり高さ、幅、チャンネル、フィルターの順です。これをフィルターごとに分け、5×5画素のカラー画像にします。
 
 # %% [markdown] lang="en"
 # ### 3.2 The weights
@@ -331,14 +313,9 @@ import cnn
 # script: visualize_weights.main to save_image
 
 # %% [markdown] lang="ja"
-# `weight_before.png`が学習前、`weight.png`が学習後のフィルターです。次の1つ目の図はこの2枚を並べたものです。（学習前のモデルは`training.resume`が`initial.keras`に保存しています。）
-# 学習前はノイズにしか見えませんが、学習後にはエッジや2色の組み合わせのような模様が見られます。
-# 図に書き添えた`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0になります。
+# `weight_before.png`が学習前、`weight.png`が学習後のフィルターです。次の1つ目の図はこの2枚を並べたものです。（学習前のモデルは`training.resume`が`initial.keras`に保存しています。）学習前はノイズにしか見えませんが、学習後にはエッジや2色の組み合わせのような模様が見られます。図に書き添えた`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0になります。
 #
-# ただし、タイルに描いたのは重みです。フィルターが本当に「特定の方向に反応する」かどうかは、画像に当ててみないとわかりません。
-# 2つ目の図は、3枚のテスト画像の中で各フィルターが反応した場所です（明るいほど強い）。タイルの並びは1つ目の図と同じです。
-# 3つ目の図は、規則性の高い6個のフィルターと、それぞれが最も強く反応したテスト画像の一部です。
-# 文字で表示される行の`eigenvectors`（固有ベクトル）は、ラベルも学習も使わずに画像だけから求めたもので、規則性の比較相手です。
+# ただし、タイルに描いたのは重みです。フィルターが本当に「特定の方向に反応する」かどうかは、画像に当ててみないとわかりません。2つ目の図は、3枚のテスト画像の中で各フィルターが反応した場所です（明るいほど強い）。タイルの並びは1つ目の図と同じです。3つ目の図は、規則性の高い6個のフィルターと、それぞれが最も強く反応したテスト画像の一部です。文字で表示される行の`eigenvectors`（固有ベクトル）は、ラベルも学習も使わずに画像だけから求めたもので、規則性の比較相手です。
 
 # %% [markdown] lang="en"
 # `weight_before.png` has the filters before training, `weight.png` those after it. The first figure below shows
@@ -359,10 +336,7 @@ import cnn
 #
 # ### 4.2 MobileNetの読み込み
 #
-# ImageNetの写真で学習した事前学習済みモデルMobileNetを、CIFAR-10の分類に使い回します。これが転移学習です。
-# `include_top=False`で元の出力層を外し、10クラス用の`Dense`を付けます。
-# 学習されないパラメータ21,888個は、バッチ正規化の平均と分散です。
-# 表を見るだけなら重みは要らないので、ここでは`weights=None`としています。
+# MobileNetは、ImageNetの写真で学習した事前学習済みモデルです。これをCIFAR-10の分類に生かします（転移学習）。`include_top=False`で元の出力層を外し、10クラス用の`Dense`を付けます。学習されないパラメータ21,888個は、バッチ正規化の平均と分散です。表を見るだけなら重みは要らないので、ここでは`weights=None`としています。
 
 # %% [markdown] lang="en"
 # ## 4. Transfer learning
@@ -388,8 +362,7 @@ model.summary()
 #
 # MobileNetは224×224の画像用ですが、32×32から受け付けるので、画像はそのまま渡します。
 #
-# 学習前に`evaluate`で`[損失, 精度]`を見ます。出力層の重みはまだ乱数なので、でたらめに答えた場合（10%）とあまり変わらないはずです。記事では11.9%でした。
-# その後の3エポックでは、出力層だけでなくMobileNet全体を学習します。
+# 学習前に`evaluate`で`[損失, 精度]`を見ます。出力層の重みはまだ乱数なので、でたらめに答えた場合（10%）とあまり変わらないはずです。記事では11.9%でした。その後の3エポックでは、出力層だけでなくMobileNet全体を学習します。
 #
 # ImageNetの重みが手に入らなければ、警告を出して乱数の重みで続けます。その場合は転移学習になりません。
 #
@@ -422,7 +395,7 @@ model.summary()
 # %%
 from support import report
 
-report.CNN = Path("results/notebook/cnn/model.keras")
+report.CNN = Path("results/notebook/cnn/model.keras")  # to compare with
 
 # script: transfer_learning.main from plot_accuracy
 
@@ -431,10 +404,11 @@ report.CNN = Path("results/notebook/cnn/model.keras")
 #
 # ### 5.1 Global Average Pooling
 #
-# `Flatten`の代わりに`GlobalAveragePooling2D`（GAP）を置くと、特徴マップ1枚がその平均値1個になり、`(None, 14, 14, 30)`が`(None, 30)`になります。
-# 続く`Dense`が小さくなるので、パラメータは591,390個から6,390個に減ります。
+# `Flatten`の代わりに`GlobalAveragePooling2D`（GAP）を置くと、特徴マップ1枚がその平均値1個になり、`(None, 14, 14, 30)`が`(None, 30)`になります。続く`Dense`が小さくなるので、パラメータは591,390個から6,390個に減ります。
 
 # %% [markdown] lang="en"
+# ## 5. Recent CNNs
+#
 # ### 5.1 Global average pooling
 #
 # In place of `Flatten`, `GlobalAveragePooling2D` keeps one number of each feature map, its mean:
@@ -450,13 +424,13 @@ model = build_model()
 model.summary()
 
 # %% [markdown] lang="ja"
-# 記事は150エポック学習しますが、ここでは10エポックだけにします。もっと学習するには、`OPTIONS`の`--epochs`を増やしてそのセルと次のセルを実行してください。続きから学習します。
+# 記事は150エポック学習しますが、ここでは10エポックだけにします。もっと学習するには、準備のセルで`OPTIONS`の`--epochs`を増やし、そのセルと次のセルを実行してください。続きから学習します。
 #
 # **次のセルは1分ほどかかります。**
 
 # %% [markdown] lang="en"
-# The article trains for 150 epochs; ten must do here. For more, raise `--epochs` in `OPTIONS`, run that cell and
-# the next one, and the training goes on.
+# The article trains for 150 epochs; ten must do here. For more, raise `--epochs` in `OPTIONS` above, run that cell
+# and the next one, and the training goes on.
 #
 # **The next cell takes about a minute.**
 
@@ -464,8 +438,7 @@ model.summary()
 # script: cnn_with_gap.main to _results
 
 # %% [markdown] lang="ja"
-# 1つ目の図がいまの学習、2つ目は`python cnn_with_gap.py`で150エポック学習したときの図です。訓練精度とテスト精度がほとんど離れないのが、第2節のCNNとの違いです。
-# その代わり学習は遅く、記事の精度も56%程度にとどまっています。
+# 1つ目の図がいまの学習、2つ目は`python cnn_with_gap.py`で150エポック学習したときの図です。訓練精度とテスト精度がほとんど離れないのが、第2節のCNNとの違いです。その代わり学習は遅く、記事の精度も56%程度にとどまっています。
 
 # %% [markdown] lang="en"
 # First the run above, then a stored figure: 150 epochs of `python cnn_with_gap.py`. Unlike in section 3.1, training
@@ -479,10 +452,7 @@ import IPython
 IPython.display.Image("docs/cnn_with_gap.png", width=640)
 
 # %% [markdown] lang="ja"
-# 記事が触れている信頼度マップ（confidence map）です。クラスごとに、正しく分類できた画像と間違えた画像を1枚ずつ選びました。
-# 画像の右が、予測したクラスの根拠になった場所（明るいほど強い）、その右が学習前の同じネットワークのマップ（`untrained`）です。
-# 2つが同じに見えるなら、そのマップは学習で身に付けたものを表していません。
-# このモデルは特徴マップとクラスが1対1に対応しないので、GAPより後ろの層の勾配を重みにして30枚を足し合わせています（Grad-CAM）。
+# 記事が触れている信頼度マップ（confidence map）です。クラスごとに、正しく分類できた画像と間違えた画像を1枚ずつ選びました。画像の右が、予測したクラスの根拠になった場所（明るいほど強い）、その右が学習前の同じネットワークのマップ（`untrained`）です。2つが同じに見えるなら、そのマップは学習で身に付けたものを表していません。このモデルは特徴マップとクラスが1対1に対応しないので、GAPより後ろの層の勾配を重みにして30枚を足し合わせています（Grad-CAM）。
 
 # %% [markdown] lang="en"
 # The confidence maps that the article mentions: for each class an image that was recognised and one that was not.
@@ -497,8 +467,7 @@ IPython.display.Image("docs/cnn_with_gap.png", width=640)
 # %% [markdown] lang="ja"
 # ## 次に試すこと
 #
-# - `build_model`の層を書き換えて学習する。前の設定で学習した結果が残っているとエラーになるので、`OPTIONS["cnn"] = ["--fresh"]`というセルを加えてから学習のセルを実行してください。
-#   `--fresh`は結果を捨てて最初から学習します。学習が済んだら`OPTIONS["cnn"] = []`に戻してください。
+# - `build_model`の層を書き換えて学習する。前の設定で学習した結果が残っているとエラーになるので、`OPTIONS["cnn"] = ["--fresh"]`というセルを加えてから学習のセルを実行してください。`--fresh`は結果を捨てて最初から学習します。学習が済んだら`OPTIONS["cnn"] = []`に戻してください。
 # - `DATA = ["--limit=5000"]`のように画像を減らして、過学習がどう変わるかを見る（`--fresh`も必要です）。
 # - 記事のコードとスクリプトの対応、2019年のKerasとの違い、練習問題は[手引き](../docs/reading.ja.md)にあります。
 

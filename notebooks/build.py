@@ -13,10 +13,12 @@
 
 import argparse
 import ast
+import asyncio
 import base64
 import copy
 import io
 import re
+import signal
 import sys
 import tempfile
 import textwrap
@@ -35,7 +37,10 @@ sys.path.insert(0, str(ROOT))
 from support import entry, files  # noqa: E402
 
 NOTEBOOKS = {"article.ja.ipynb": "ja", "article.ipynb": "en"}
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 LINES = re.compile(r"^# script: (\w+)\.(\w+)(?: from (\S+))?(?: to (\S+))?$", re.MULTILINE)
 FEW = ["--data=sample", "--limit=100"]
 QUICK = {
@@ -45,8 +50,8 @@ QUICK = {
 }
 
 
-def script_lines(script, name, first=None, last=None):
-    """A script's function `name`, or of `main` the statements from one with `first` to one with `last`."""
+def script_lines(script, name, first, last):
+    """A script's function, or its statements from one with `first` to one with `last` (of `main` all)."""
     text = (ROOT / f"{script}.py").read_text(encoding="utf-8")
 
     def find(nodes, words):
@@ -55,17 +60,18 @@ def script_lines(script, name, first=None, last=None):
                 return index
         raise entry.ScriptError(f"{script}.py: no {words!r} in {name}; change article.py")
 
-    tree = ast.parse(text).body
-    function = tree[find(tree, f"def {name}(")]
+    nodes = ast.parse(text).body
+    function = nodes[find(nodes, f"def {name}(")]
     body, begin, end = function.body, function.lineno, function.end_lineno
-    docstring = body[:1] if ast.get_docstring(function) else []
+    left_out = [node for node in body if "summary" in ast.unparse(node)]  # in cells of their own
+    if ast.get_docstring(function):
+        left_out.append(body[0])
     if name == "main" or first or last:
-        at = find(body, first) if first else len(docstring)
+        at = find(body, first or "")
         begin = body[at - 1].end_lineno + 1 if at else body[0].lineno
         end = body[at + find(body[at:], last)].end_lineno if last else end
-    summary = [node for node in body if "summary" in ast.unparse(node)]  # in cells of their own
-    left_out = {n for node in docstring + summary for n in range(node.lineno, node.end_lineno + 1)}
-    wanted = [n for n in range(begin, end + 1) if n not in left_out]
+    without = {n for node in left_out for n in range(node.lineno, node.end_lineno + 1)}
+    wanted = [n for n in range(begin, end + 1) if n not in without]
     lines = textwrap.dedent("\n".join(text.splitlines()[n - 1] for n in wanted)).strip()
     # The notebook has a function for the command line, and those of `utils` in its own cells.
     parse = r"command_line\.parse\((\s*)__file__, __doc__, argv"
@@ -81,8 +87,7 @@ def made(language):
         cell.id = f"cell-{number}"
         if cell.cell_type == "code":
             cell.source = LINES.sub(lambda found: script_lines(*found.groups()), cell.source)
-    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
 
 
 def code(notebook):
@@ -92,22 +97,26 @@ def code(notebook):
 def run(notebook, data, more):
     """The code cells with their outputs, run in a folder that has all of this one but its results.
 
-    Args:
-        notebook: it stays as it is.
-        data: words of a command line that say which images to take.
-        more: for some scripts, more such words.
+    `data` and, for some scripts, `more` are words of a command line.
     """
     cells = code(notebook := copy.deepcopy(notebook))
     for cell in cells:
         if "parameters" in cell.metadata.get("tags", []):
             cell.source += f"\nDATA, OPTIONS = {data}, OPTIONS | {more}"
-    with tempfile.TemporaryDirectory() as folder:
+    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    async def handle_signals(**_):  # not as nbclient does it, which ends in a traceback
+        for number, handler in ours.items():
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, handler)
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for path in ROOT.iterdir():
             if path.name != "results" and not path.name.startswith("."):
                 (Path(folder) / path.name).symlink_to(path)
         client = NotebookClient(
             notebook, timeout=None, record_timing=False, resources={"metadata": {"path": folder}},
-            extra_arguments=["--log-level=40"],
+            extra_arguments=["--log-level=50"], on_notebook_start=handle_signals,
         )  # fmt: skip
         try:
             client.execute()
@@ -130,7 +139,7 @@ def kept(outputs):
     for output in found:
         if output.output_type == "stream":
             output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text.replace("\b", ""))
-        elif png := output.data.get("image/png"):
+        elif png := output.get("data", {}).get("image/png"):
             image, jpeg = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
             image.convert("RGB").save(jpeg, "JPEG", quality=75)
             if 2 * len(text := base64.b64encode(jpeg.getvalue()).decode()) < len(png):
@@ -139,13 +148,13 @@ def kept(outputs):
     return found
 
 
-def main():
+def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--data", metavar="SOURCE", help="run the cells on these images")
     choice.add_argument("--quick", metavar="DIR", type=Path, help="on few, and write into DIR")
     choice.add_argument("--check", action="store_true", help="write nothing; 1 if one is old")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     new, old = {name: made(language) for name, language in NOTEBOOKS.items()}, {}
     first = new["article.ipynb"]
     if args.quick:

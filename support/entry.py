@@ -121,6 +121,11 @@ def broken_output():
     return None
 
 
+def shows_progress():
+    """Whether a progress bar has its place: on a terminal and in a notebook, not in a log file."""
+    return sys.stdout.isatty() or "ipykernel" in sys.modules
+
+
 def name_of(script):
     """What a script is called: `cnn.py`, or `beyond.cnn`, which runs with `python -m`."""
     path = Path(script)

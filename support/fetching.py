@@ -2,11 +2,12 @@
 
 import contextlib
 import socket
-import sys
 import threading
 import time
 
 import keras
+
+from support import entry
 
 STALL_SECONDS = 30
 INTERVALS = (0.5, 10)  # between two lines on progress: on a terminal, and in a log
@@ -34,7 +35,7 @@ def progress(path, size):
         size: its size in bytes when all is there.
     """
     done, start = threading.Event(), time.monotonic()
-    terminal = sys.stdout.isatty()
+    terminal = entry.shows_progress()
     interval, end = INTERVALS[0 if terminal else 1], "\r" if terminal else "\n"
 
     def watch():

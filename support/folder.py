@@ -1,13 +1,13 @@
 """One's own images: a folder with `train/<class>/` and `test/<class>/`."""
 
 import itertools
-import sys
 import warnings
 
 import keras
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from support import entry
 from support.entry import ScriptError
 
 SIZE = 32
@@ -73,7 +73,7 @@ def read(paths):
         ScriptError: a file is not an image, or damaged.
     """
     images = np.empty((len(paths), SIZE, SIZE, 3), dtype="uint8")
-    verbose = 1 if sys.stdout.isatty() else 2
+    verbose = 1 if entry.shows_progress() else 2
     progress = keras.utils.Progbar(len(paths), unit_name="image", verbose=verbose)
     # Above its limit for an image's size Pillow warns; it refuses only at twice the limit.
     with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):

@@ -46,8 +46,8 @@ def resume(model, train, test, args):
     if processes.count > 1:
         run.follow_first()
     run.restore()
-    # No progress bar into a log file. `shuffle=False`: the images are shuffled already.
-    verbose = 0 if processes.number > 0 else 1 if sys.stdout.isatty() else 2
+    # `shuffle=False`: the images are shuffled already.
+    verbose = 0 if processes.number > 0 else 1 if entry.shows_progress() else 2
     return {"callbacks": [run], "initial_epoch": run.done, "shuffle": False, "verbose": verbose}
 
 

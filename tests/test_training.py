@@ -240,6 +240,18 @@ def test_a_damaged_model_is_said_and_kept(tmp_path, cut):
     assert small_run(tmp_path, fresh=True).done == 2
 
 
+def test_a_weight_that_has_changed_is_found(tmp_path):
+    """Keras would load it: a bit of a number gives another number."""
+    run = small_run(tmp_path)
+    path = tmp_path / "model.keras"
+    kernel = run.model.get_weights()[0]
+    whole = path.read_bytes()
+    place = whole.index(kernel.tobytes()[:64])
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(ScriptError, match=r"model.keras: damaged: .* has changed; --fresh"):
+        small_run(tmp_path, epochs=3)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     small_run(tmp_path, epochs=1)
     kept = (tmp_path / "model.keras").read_bytes()
