@@ -114,6 +114,16 @@ def test_a_continued_run_is_the_uninterrupted_one(tmp_path, capsys, kind):
     assert len(results.history["loss"]) == 3
 
 
+def test_each_epoch_has_an_order_of_its_own_and_each_seed(tmp_path):
+    runs = ((1, 0), (2, 0), (3, 0), (3, 1))
+    orders = [
+        tuple(small_run(tmp_path / f"{epochs}-{seed}", epochs=epochs, seed=seed).train.order)
+        for epochs, seed in runs
+    ]
+    assert len(set(orders)) == 4
+    assert all(sorted(order) == list(range(100)) for order in orders)
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path, capsys):
     small_run(tmp_path)
     kept = (tmp_path / "model.keras").read_bytes()
