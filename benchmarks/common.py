@@ -23,7 +23,7 @@ def measure(program, *arguments, python=sys.executable, **variables):
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{arguments}: {done.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"{arguments}: exit code {done.returncode}: {done.stderr[-500:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -110,9 +110,10 @@ def run_torch(folder, source, stamps):
         stamps.append(clock())
 
 
+BASE = "the article's code"  # which all are compared with
 CONTENDERS = {
     "cnn.py": (run_cnn, "tensorflow"),
-    "the article's code": (run_article, "tensorflow"),
+    BASE: (run_article, "tensorflow"),
     "cnn.py on JAX": (run_cnn, "jax"),
     "cnn.py on PyTorch": (run_cnn, "torch"),
     "plain PyTorch": (run_torch, ""),
@@ -148,17 +149,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", default="cifar10", help="as for cnn.py; all of CIFAR-10's size")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", default=list(CONTENDERS), choices=list(CONTENDERS))
+    others = [name for name in CONTENDERS if name != BASE]
+    parser.add_argument("--only", nargs="*", default=others, choices=others, help=f"beside {BASE}")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         return child(*args.child)
+    names = [name for name in CONTENDERS if name == BASE or name in args.only]
 
     import numpy as np
 
     from support import command_line, images
 
-    results, rates = {name: [] for name in args.only}, []
+    results, rates = {name: [] for name in names}, []
     with tempfile.TemporaryDirectory() as folder:
         loaded = images.load_data(command_line.parse(__file__, "", ["--data", args.data]))
         (x_train, y_train), (x_test, y_test), _, source = loaded
@@ -166,7 +169,7 @@ def main():
             np.save(f"{folder}/{n}.npy", array)
         for n in range(args.rounds):
             rates.append(measure(__file__, "matrix product", folder, args.data)["rate"])
-            for name in args.only:
+            for name in names:
                 backend = {"KERAS_BACKEND": CONTENDERS[name][1]} if CONTENDERS[name][1] else {}
                 results[name].append(measure(__file__, name, folder, args.data, **backend))
                 print(n + 1, name, results[name][-1], flush=True)
@@ -175,7 +178,7 @@ def main():
 
     def ratio(name, key):
         """To the article's code, round by round."""
-        pairs = zip(results[name], results["the article's code"], strict=True)
+        pairs = zip(results[name], results[BASE], strict=True)
         return statistics.median(own[key] / other[key] for own, other in pairs)
 
     write(

@@ -82,8 +82,8 @@ def run(name, *options, seed, log):
         stdout=subprocess.PIPE,
         text=True,
     )
-    part = log.with_suffix(".part")  # of a run that was stopped, this goes on too
-    with open(part, "a") as file:
+    part = log.with_suffix(".part")
+    with open(part, "a" if log.suffix == ".log" and name in NAMES else "w") as file:
         for line in process.stdout:
             print(line, end="", flush=True)
             file.write(line)

@@ -54,7 +54,7 @@ OF_ONE_SCRIPT = {
         "help": "imagenet, none (random), or a file (imagenet, and if they cannot be had none)",
     },
     "count": number("images in samples.png ({})"),
-    "sort": switch("the most regular filters first"),
+    "sort": switch("the most regular filters first in filters.png and responses.png"),
 }
 OUTPUT = {
     "out": {"type": Path, "metavar": "DIR", "help": "where to write ({})"},

@@ -43,7 +43,9 @@ def confidence_maps(model, images, classes):
     maps, probabilities, *inputs = inside.predict(images, verbose=0)
     gradient = np.eye(probabilities.shape[1], dtype="float32")[classes]
     for layer, x in zip(reversed(dense), reversed(inputs), strict=True):
-        gradient = gradient @ keras.ops.convert_to_numpy(layer.kernel).T * (x > 0)
+        gradient = gradient @ keras.ops.convert_to_numpy(layer.kernel).T
+        if layer is not dense[0]:  # the pooling before it has no ReLU
+            gradient *= x > 0
     return np.maximum(np.einsum("nhwc,nc->nhw", maps, gradient), 0), probabilities
 
 
@@ -96,7 +98,7 @@ def plot(test, args):
     figure.suptitle(
         f"What speaks for the prediction: bright ({test.name}"
         + f", the first {classes} of {len(names)} classes" * (classes < len(names))
-        + ")\nfirst test image of each class that is recognised, and first that is not"
+        + ")\nfirst test image of each class that is recognised, and first that is not; grey: nothing does"
     )
     drawing.save(figure, "confidence_maps.png", args)
 
@@ -106,9 +108,10 @@ def load(path):
         return run_folder.load_model(path)
     except Exception as error:  # a damaged file makes Keras raise nearly anything
         why = textwrap.shorten(str(error), 200, placeholder=" ...")
-        raise ScriptError(
-            f"{path}: damaged: {why}; remove it, and the same command writes it again"
-        ) from None
+        way_out = "no confidence maps without it"
+        if path.stem == "initial":
+            way_out = "remove it, and the same command writes it again"
+        raise ScriptError(f"{path}: cannot be loaded: {why}; {way_out}") from None
 
 
 def lay_over(ax, image, values):

@@ -71,6 +71,8 @@ def run(main):
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, Interrupted.on_signal)
     sys.unraisablehook = Interrupted.raise_again
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names of files may have any bytes
     code = exit_code(main)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the end is near enough

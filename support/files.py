@@ -8,6 +8,7 @@ import time
 from support.entry import ScriptError
 
 FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+LOCKED = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 
 
 @contextlib.contextmanager
@@ -84,6 +85,8 @@ def has_locked(file):
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if error.errno not in LOCKED:  # a disk that knows no locks
+            raise
         return False
     return True

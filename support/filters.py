@@ -38,8 +38,8 @@ def load_models(args, train):
         raise ScriptError(f"{options[0]}: is for training, but {args.model} is trained; leave one")
     if not args.model:
         args.model = args.default_model
-        options += [f"--data={args.data}"] if args.data else []
         if options or not args.model.exists():
+            options += [f"--data={args.data}"] if args.data else []
             print(f"running cnn.py first, for {args.model}")
             train(options)
     models = {"weight.png": load(args.model)}
@@ -72,7 +72,7 @@ def explain(models, weight_images, args):
 
 
 def test_images(args):
-    """The test set to show the filters on: that of --data, else the one that the run was tested on.
+    """The test set to show the filters on: that of --data, else of the data that the run had.
 
     Returns:
         Images `uint8` `(N, H, W, 3)` and labels `int64` `(N,)`; None where there are none.
@@ -142,7 +142,8 @@ def trained_on(path):
         state = run_folder.read_state(path)
         done = len(state["cpu seconds"])
         if done < state["epochs"]:
-            print(f"{path}: was stopped after epoch {done} of {state['epochs']}; cnn.py goes on")
+            script = state["record"]["script"]
+            print(f"{path}: was stopped after epoch {done} of {state['epochs']}; {script} goes on")
         return f"{state['record']['data']}, {done} epochs"
     except Exception:  # not a run's
         return "unknown images"

@@ -33,6 +33,10 @@ def import_keras():
             if importlib.util.find_spec(package) is None:
                 raise ModuleNotFoundError(f"No module named {package!r}")
     except ModuleNotFoundError as error:
+        if error.name == os.environ.get("KERAS_BACKEND"):
+            raise ScriptError(
+                f"KERAS_BACKEND={error.name}: not installed for {python}; install it, or unset it"
+            ) from None
         raise ScriptError(
             f"{error} for {python}; run the Python of the environment into which "
             "`pip install -r requirements.txt` has installed, such as .venv/bin/python "

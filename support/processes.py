@@ -51,6 +51,9 @@ def join():
 def part():
     """Go on alone: what is done after training is the first process's business."""
     global number, count
+    import jax
+
+    jax.distributed.shutdown()  # else it takes those that have ended for lost
     number, count = 0, 1
     keras.distribution.set_distribution(None)
 

@@ -40,6 +40,8 @@ def describe(model, train, test, args):
 
 
 def fingerprint(batches):
+    prepared = batches.prepare(batches.images[:2], batches.labels[:2], batches.num_classes)
+
     def short(array):
         return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:16]
 
@@ -47,13 +49,14 @@ def fingerprint(batches):
         "size": len(batches.labels),
         "images": short(batches.images),
         "labels": short(batches.labels),
+        "prepared": [short(array) for array in prepared],
     }
 
 
 def describe_layer(layer):
     try:
         output = layer.output.shape[1:]
-    except AttributeError:  # a layer that stands in several places has several outputs
+    except AttributeError:  # a layer with several outputs, or that was never called
         output = None
     return {
         "class": type(layer).__name__,

@@ -120,6 +120,8 @@ class Run(keras.callbacks.History):
                 raise ScriptError(
                     f"{kept}: damaged: {why}; --fresh starts anew, another --out keeps it"
                 ) from None
+        if processes.number > 0:
+            self.others_folder.cleanup()
         self.say_how_to_go_on()
         if self.done and processes.number == 0:
             self.write_history()
@@ -176,11 +178,12 @@ class Run(keras.callbacks.History):
 
     def on_train_end(self, logs=None):
         self.release()
-        if processes.number > 0:
-            print(f"process {processes.number}: done; the results are in the folder of process 0")
-            sys.exit(0)
         if processes.count > 1:
+            number = processes.number
             processes.part()
+            if number > 0:
+                print(f"process {number}: done; the results are in the folder of process 0")
+                sys.exit(0)
 
     def release(self):
         if Run.lock is not None:

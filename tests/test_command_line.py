@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SCRIPTS, one_line
+from conftest import SCRIPTS, one_line
 
 from support import command_line
 from support.entry import ScriptError
@@ -98,4 +98,3 @@ def test_every_option_has_a_place_in_some_script_s_help(cold_script):
     for table in (*tables, command_line.OF_ONE_SCRIPT, command_line.OUTPUT):
         for key in table:
             assert command_line.option_of(key) in shown
-    assert (ROOT / "beyond").is_dir()

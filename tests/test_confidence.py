@@ -10,12 +10,20 @@ from support import confidence
 from support.entry import ScriptError
 
 
-def with_head(*head, size=32):
+def negative():
+    """Moves half of the maps below 0, as batch normalization does."""
+    return keras.layers.BatchNormalization(
+        beta_initializer=keras.initializers.RandomNormal(-0.5, 1)
+    )
+
+
+def with_head(*head, size=32, before=()):
     keras.utils.set_random_seed(3)
     return keras.Sequential(
         [
             keras.Input((size, size, 3)),
             keras.layers.Conv2D(6, 5, activation="relu"),
+            *before,
             keras.layers.GlobalAveragePooling2D(),
             *head,
         ]
@@ -56,8 +64,9 @@ def grad_cam(model, images, classes):
             keras.layers.Dense(4, activation="softmax"),
         ),
         lambda: with_head(keras.layers.Softmax()),
+        lambda: with_head(keras.layers.Dense(4, activation="softmax"), before=[negative()]),
     ],
-    ids=["article", "one dense layer", "three", "none"],
+    ids=["article", "one dense layer", "three", "none", "maps with negative means"],
 )
 def test_maps_are_grad_cam(model):
     model = model()
@@ -104,7 +113,7 @@ def test_a_damaged_untrained_model_ends_in_one_line(tmp_path):
     model = with_head(keras.layers.Dense(3, activation="softmax"), size=8)
     model.save(tmp_path / "model.keras")
     (tmp_path / "initial.keras").write_bytes((tmp_path / "model.keras").read_bytes()[:500])
-    with pytest.raises(ScriptError, match=r"initial.keras: damaged: .*; remove it, and"):
+    with pytest.raises(ScriptError, match=r"initial.keras: cannot be loaded: .*; remove it, and"):
         confidence.plot(test, options(out=tmp_path))
 
 

@@ -91,3 +91,12 @@ def test_a_lock_that_is_not_had_leaves_no_file_open(tmp_path):
         before = len(os.listdir("/proc/self/fd"))
         files.lock(tmp_path / "lock")
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_disk_that_knows_no_locks_is_no_other_run(tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(OSError, match="No locks available"):
+        files.lock(tmp_path / ".lock")

@@ -6,7 +6,7 @@ from PIL import Image
 
 import transfer_learning
 import visualize_weights
-from support import filters, images, run_folder
+from support import filters, images, regularity, run_folder
 from support.entry import ScriptError
 from support.regularity import kernels_of
 
@@ -116,6 +116,23 @@ def test_the_figure_has_a_panel_for_each_model(tmp_path):
     assert sizes[1] > 1.25 * sizes[0]
 
 
+def test_sorted_each_filter_keeps_its_partner(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(filters, "plot", lambda tiles, models, args: shown.append(tiles))
+    models = dict(zip(filters.WHEN, map(model_of, (0, 1)), strict=True))
+    for sort in (False, True):
+        args = options(out=tmp_path, model=tmp_path / "model.keras", sort=sort, data=None)
+        filters.explain(models, visualize_weights.weight_images, args)
+    order = regularity.order({"after training": models["weight.png"]}, True)
+    assert order.tolist() != list(range(6))
+    for when in filters.WHEN.values():
+        plain, ordered = (
+            [tiles[when][5 * (n // 2) :, 5 * (n % 2) :][:5, :5].tolist() for n in range(6)]
+            for tiles in shown
+        )
+        assert [plain[n] for n in order] == ordered
+
+
 def test_images_that_have_moved_are_named_and_passed_over(tmp_path, capsys):
     model = tmp_path / "model.keras"
     model.touch()
@@ -141,7 +158,7 @@ def test_a_run_that_was_stopped_is_said_and_how_long_it_was(tmp_path, capsys):
     for seconds, said in (([1, 1], True), ([1] * 20, False)):
         path.unlink(missing_ok=True)
         path.touch()
-        run_folder.write_state(path, run_of({"data": "CIFAR-10"}, {}, seconds))
+        run_folder.write_state(path, run_of({"data": "CIFAR-10", "script": "cnn.py"}, {}, seconds))
         assert filters.trained_on(path) == f"CIFAR-10, {len(seconds)} epochs"
         assert ("was stopped after epoch 2 of 20" in capsys.readouterr().out) == said
     assert filters.trained_on(tmp_path / "none.keras") == "unknown images"

@@ -31,6 +31,15 @@ def test_a_backend_that_is_not_there(cold_script):
     one_line(done, "nothing", "KERAS_BACKEND")
 
 
+def test_a_backend_that_is_known_and_not_installed(cold_script, tmp_path):
+    environment = fake_keras(tmp_path, "import jax")
+    (tmp_path / "fake" / "jax.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'jax'\", name='jax')"
+    )
+    done = cold_script("cnn.py", "--data", "sample", code=1, KERAS_BACKEND="jax", **environment)
+    one_line(done, "KERAS_BACKEND=jax: not installed", "install it, or unset it")
+
+
 def test_a_python_without_the_packages(tmp_path):
     """What happens when the environment is not activated: -S hides what is installed."""
     done = subprocess.run(

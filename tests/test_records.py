@@ -51,6 +51,9 @@ def changed(name):
         return describe(train=train)
     if name == "fewer images":
         return describe(train=small_batches(count=80)[0])
+    if name == "prepare":
+        prepare, train.prepare = train.prepare, lambda *batch: (2 * prepare(*batch)[0], None)
+        return describe(train=train)
     if name == "data":
         train.name = "others"
         return describe(train=train)
@@ -69,6 +72,7 @@ def changed(name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("prepare", r"training set prepared 1 \w{16}, not \w{16};"),
         ("labels", r"training set labels \w{16}, not \w{16};"),
         ("test images", r"test set images \w{16}, not \w{16};"),
         ("test labels", r"test set labels \w{16}, not \w{16};"),
