@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support import run_folder
+from support import records, run_folder
 
 AHEAD = 0.05  # in accuracy
 CNN = Path("results", "cnn", "model.keras")
@@ -104,5 +104,5 @@ def state_of_cnn(record):
         state = run_folder.read_state(CNN)
     except Exception:  # not there, or damaged: in either case there is nothing to compare with
         return None
-    same = all(state["record"][key] == record[key] for key in ("training set", "test set"))
-    return state if same else None
+    pairs = [(state["record"].get(key), record[key]) for key in ("training set", "test set")]
+    return None if any(records.difference(*pair, "") for pair in pairs) else state
