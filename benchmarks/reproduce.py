@@ -48,7 +48,6 @@ FIGURES = {
     "filters.png": "visualize_weights/filters.png",
     "responses.png": "visualize_weights/responses.png",
     "patches.png": "visualize_weights/patches.png",
-    "transfer_learning.png": "transfer_learning/accuracy.png",
     "cnn_with_gap.png": "cnn_with_gap/accuracy.png",
     "confidence_maps.jpg": "cnn_with_gap/confidence_maps.png",
     "beyond_cnn_with_gap.png": "beyond/cnn_with_gap/accuracy.png",
@@ -177,15 +176,18 @@ def table_of_over_fitting():
         )
 
 
-def keep_printed(title, log, begin="", end=r"\Z"):
-    """Keep what a script printed, from the line that begins so up to another, to be quoted."""
+def quoted(log, begin="", end=r"\Z"):
+    """What a script printed, from the line that begins so up to another, without what it wrote."""
     text = re.sub(
         r"^(wrote|results/|\d+/\d+ -.*/image).*\n", "", log.read_text(), flags=re.MULTILINE
     )
-    text = re.search(rf"^{begin}.*?(?={end})", text, re.MULTILINE | re.DOTALL)[0]
+    return re.search(rf"^{begin}.*?(?={end})", text, re.MULTILINE | re.DOTALL)[0].strip()
+
+
+def keep_printed(title, *texts):
     folder = Path(__file__).with_name("printed")
     folder.mkdir(exist_ok=True)
-    (folder / f"{title.replace(' --', '_')}.txt").write_text(text.strip() + "\n")
+    (folder / f"{title.replace(' --', '_')}.txt").write_text("\n".join(texts) + "\n")
 
 
 def main():
@@ -204,11 +206,14 @@ def main():
     write("epochs", *table_of_epochs())
     write("over_fitting", *table_of_over_fitting())
     for title in COMMANDS:
-        keep_printed(title, log_of(title, 0))
+        keep_printed(title, quoted(log_of(title, 0)))
     for name in NAMES:
         begin = "Trained on" if name == CNN else "test accuracy"
-        keep_printed(name, log_of(name, 0).with_suffix(".last"), begin)
-    keep_printed(f"{TRANSFER} --log", log_of(TRANSFER, 0), begin=r"\[", end="\n\nTrained on")
+        texts = [quoted(log_of(name, 0).with_suffix(".last"), begin)]
+        if name == TRANSFER:
+            table = quoted(log_of(f"{TRANSFER} --summary", 0), begin="┏")
+            texts = [table, quoted(log_of(name, 0), begin=r"\[", end="\n\nTrained on"), *texts]
+        keep_printed(name, *texts)
     for name, figure in FIGURES.items():
         found = folder_of(0) / "results" / figure
         if name.endswith(".jpg"):  # a third of the size for figures that are photographs

@@ -141,7 +141,7 @@ def trained_on(path):
     try:
         state = run_folder.read_state(path)
         done = len(state["cpu seconds"])
-        if done < state["epochs"]:
+        if done < state.get("epochs", done):
             script = state["record"]["script"]
             print(f"{path}: was stopped after epoch {done} of {state['epochs']}; {script} goes on")
         return f"{state['record']['data']}, {done} epochs"
