@@ -52,7 +52,8 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         rows = self.order[: self.count][index * self.batch_size : (index + 1) * self.batch_size]
         rows = np.split(rows, processes.count)[processes.number]
-        return self.prepare(self.images[rows], self.labels[rows], self.num_classes)
+        x, y = self.prepare(self.images[rows], self.labels[rows], self.num_classes)
+        return x, y.astype("float32")  # `to_categorical` gives float64, of which JAX warns
 
 
 def batches(args, prepare):
