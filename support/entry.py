@@ -103,7 +103,8 @@ def exit_code(main):
 def what_it_means(error):
     """Exit code and message for an error that comes from outside; None for a bug."""
     if isinstance(error, SystemExit):
-        return error.code, ""
+        # `model.summary()` prints by rich, which makes this of a reader that has gone away.
+        return 141 if isinstance(error.__context__, BrokenPipeError) else error.code, ""
     if isinstance(error, OSError) and error.filename is None and (broken := broken_output()):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries once more at its end
         if isinstance(broken, BrokenPipeError):  # `python cnn.py | head`

@@ -101,7 +101,7 @@ def explain(error):
     if "is not the same on each process" in str(error):
         return "the processes do not agree; give all of them the same command line and images"
     # Gloo and gRPC are how JAX's processes talk to each other.
-    if any(word in str(error) for word in ("Gloo", "grpc_status")):
+    if any(word in str(error) for word in ("Gloo", "grpc_status", "Connection reset by peer")):
         return entry.LOST
     if type(error).__module__.startswith("jax"):
         return f"{entry.LOST}; JAX says: {str(error)[:200]}"

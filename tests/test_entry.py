@@ -99,6 +99,17 @@ def test_a_reader_that_goes_away_ends_a_script_quietly(tmp_path, unbuffered):
     assert process.stderr.read() == ""
 
 
+def test_a_reader_that_goes_away_in_the_middle_of_a_table(capsys):
+    def print_table():
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:  # as rich does, by which Keras prints
+            raise SystemExit(1)  # noqa: B904
+
+    assert entry.exit_code(print_table) == 141
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("unbuffered", [False, True])
 def test_standard_output_that_is_full(tmp_path, unbuffered):
     if not os.path.exists("/dev/full"):

@@ -34,7 +34,7 @@ def test_a_folder(own):
 
 
 def test_the_classes_take_turns(own):
-    for n, name in ((1, "red"), (2, "red"), (1, "blue")):
+    for n, name in ((1, "red"), (2, "red"), (1, "green")):
         Image.new("RGB", (32, 32)).save(own / "train" / name / f"{n}.png")
     (paths, labels), _, _ = folder.load(own)
     assert labels.tolist() == [0, 1, 0, 1, 1]

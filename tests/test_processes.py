@@ -150,6 +150,7 @@ def test_processes_that_do_not_agree(start_all, small):
     [
         "Gloo all-reduce failed: Connection closed by peer",
         'UNKNOWN:Error received from peer {grpc_message:"Connection reset by peer", grpc_status:14}',
+        "UNAVAILABLE:Stream removed (recvmsg:Connection reset by peer (104))",
     ],
 )
 def test_errors_that_mean_a_lost_process(monkeypatch, message):
