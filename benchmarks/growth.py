@@ -62,7 +62,7 @@ def main():
     plot(ROOT / "docs" / "growth.png", results)
     write(
         "growth",
-        f"Medians of {args.rounds} rounds.\n",
+        f"{args.rounds} round{'s' * (args.rounds > 1)}, medians.\n",
         "| images | batch | CPU ms an image | peak memory, MB |",
         "|---|---|---|---|",
         *(
