@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import io
 import os
 import pickle
+import pickletools
 import shutil
 import tarfile
 import tempfile
@@ -163,7 +165,11 @@ def read_batch(tar, member):
     """10,000 images, `uint8` `(10000, 32, 32, 3)`, and their labels, `int64` `(10000,)`."""
     if not member.isfile() or member.size > 2 * 10_000 * 3072:
         raise ValueError(f"{member.name} is no batch of 10,000 images")
-    batch = ArrayUnpickler(tar.extractfile(member), encoding="bytes").load()
+    content = tar.extractfile(member).read()
+    # Lengths are checked before memory is taken for them; Python 2 knew protocols up to 2.
+    if any(opcode.proto > 2 for opcode, _, _ in pickletools.genops(content)):
+        raise ValueError(f"{member.name} is no pickle of Python 2")
+    batch = ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
     images, labels = batch[b"data"], np.array(batch[b"labels"])
     if images.shape != (10_000, 3072) or images.dtype != "uint8":
         raise ValueError(f"{member.name} has images {images.shape} {images.dtype}")

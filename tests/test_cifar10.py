@@ -146,7 +146,12 @@ def damaged_archives(folder, good):
             archive(pickle.dumps(Payload(folder / "written"), 2)), "it asks for",
         ),
         "no dictionary": (archive(pickle.dumps([1, 2], 2)), "TypeError"),
-        "no labels": (archive(pickle.dumps({b"data": b""}, 3)), "KeyError"),
+        "no labels": (archive(pickle.dumps({"data": ""}, 2)), "KeyError"),
+        "a pickle of Python 3": (archive(pickle.dumps({b"data": b""}, 3)), "no pickle of Python 2"),
+        # Python itself would write a line to stderr while it ends with a MemoryError.
+        "a pickle that wants all memory": (
+            archive(b"\x80\x05\x96" + (2**62).to_bytes(8, "little")), "(pickle|bytearray8)",
+        ),
         "too few images": (archive(pickled_batch(images[:10], labels[:10])), r"\(10, 3072\)"),
         "images of another type": (archive(pickled_batch(images.astype("int8"))), "int8"),
         "too few labels": (archive(pickled_batch(images, labels[:10])), "labels"),
@@ -154,7 +159,7 @@ def damaged_archives(folder, good):
     }  # fmt: skip
 
 
-def test_an_archive_that_is_damaged_behind_its_hash(cache, archive, tmp_path, monkeypatch):
+def test_an_archive_that_is_damaged_behind_its_hash(cache, archive, tmp_path, monkeypatch, capfd):
     for name, (content, words) in damaged_archives(tmp_path, archive).items():
         path = tmp_path / "damaged.tar.gz"
         path.write_bytes(content)
@@ -163,6 +168,7 @@ def test_an_archive_that_is_damaged_behind_its_hash(cache, archive, tmp_path, mo
             pytest.fail(f"{name}: {cifar10.load(path)}")
         assert re.search(rf"damaged.tar.gz: damaged: .*{words}", str(error.value)), name
         assert not (tmp_path / "written").exists()
+    assert capfd.readouterr().err == ""
 
 
 def test_numpy_makes_no_more_of_a_pickle_than_arrays():
