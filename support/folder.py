@@ -1,6 +1,7 @@
 """One's own images: a folder with `train/<class>/` and `test/<class>/`."""
 
 import itertools
+import logging
 import warnings
 
 import keras
@@ -9,6 +10,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from support import entry
 from support.entry import ScriptError
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it says on stderr what it raises
 
 SIZE = 32
 NOT_IMAGES = {"thumbs.db", "desktop.ini"}  # which Windows leaves where images are
@@ -75,8 +78,10 @@ def read(paths):
     images = np.empty((len(paths), SIZE, SIZE, 3), dtype="uint8")
     verbose = 1 if entry.shows_progress() else 2
     progress = keras.utils.Progbar(len(paths), unit_name="image", verbose=verbose)
-    # Above its limit for an image's size Pillow warns; it refuses only at twice the limit.
-    with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+    # What Pillow warns of in a damaged file ends in an error or does no harm. But above its limit for
+    # an image's size it only warns, and refuses at twice the limit.
+    with warnings.catch_warnings(action="ignore"):
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         for index, path in enumerate(paths):
             images[index] = read_image(path)
             progress.update(index + 1)

@@ -1,8 +1,12 @@
+import contextlib
 import itertools
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 from test_images import make_folder
 
@@ -140,3 +144,20 @@ def test_a_folder_that_may_not_be_read(own):
     with pytest.raises(ScriptError, match="train/red: Permission denied"):
         folder.load(own)
     (own / "train" / "red").chmod(0o755)
+
+
+def test_what_pillow_warns_of_is_no_second_line(own, capfd):
+    path = own / "train" / "red" / "0.png"
+    Image.new("RGB", (32, 32)).save(path, "TIFF")
+    path.write_bytes(path.read_bytes()[:-40])
+    with contextlib.suppress(ScriptError):
+        train(own)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_pillow_logs_is_no_second_line():
+    program = "from support import folder; import logging; logging.getLogger('PIL.x').error('a')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "a\n" not in done.stderr.splitlines(keepends=True)
