@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 
+import keras
 import pytest
 from conftest import cold, epochs_in, one_line, wait_for
 
@@ -19,10 +20,11 @@ pytestmark = [
 ]
 # With random flips, batch normalization and a schedule.
 GAP = ["-m", "beyond.cnn_with_gap", "--epochs", "6", "--batch-size", "20"]
-# For epoch, accuracy, loss, test accuracy, test loss. What comes of rounding was 0.0001 in the loss and
-# 0.012 in the test loss at most, and can turn one of 20 test images over; a process that takes
-# another's share differs by 0.04 or more in the loss.
-TOLERANCES = [0, 0.011, 0.01, 0.051, 0.03]
+# In epoch, accuracy, loss, test accuracy and test loss. What comes of rounding is a quarter of it with
+# Keras 3.15. With the oldest versions it was 0.0001 in the loss and 0.012 in the test loss, and turned one
+# of 20 test images over; a process that takes another's share differs by 0.04 or more in the loss.
+RECENT = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15)
+TOLERANCES = [0.002] * 5 if RECENT else [0, 0.011, 0.01, 0.051, 0.03]
 LOST = "another of the processes ended or cannot be reached; start all of them again"
 
 
