@@ -98,14 +98,24 @@ def explain(error):
     """A message for an error that comes of other processes; None for any other error."""
     if count == 1:
         return None
-    if "is not the same on each process" in str(error):
-        return "the processes do not agree; give all of them the same command line and images"
     # Gloo and gRPC are how JAX's processes talk to each other.
-    if any(word in str(error) for word in ("Gloo", "grpc_status", "Connection reset by peer")):
-        return entry.LOST
-    if type(error).__module__.startswith("jax"):
-        return f"{entry.LOST}; JAX says: {str(error)[:200]}"
-    return None
+    words, meaning = ("Gloo", "grpc_status", "Connection reset by peer"), None
+    if "is not the same on each process" in str(error):
+        meaning = "the processes do not agree; give all of them the same command line and images"
+    elif any(word in str(error) for word in words):
+        meaning = entry.LOST
+    elif type(error).__module__.startswith("jax"):
+        meaning = f"{entry.LOST}; JAX says: {str(error)[:200]}"
+    if meaning:
+        have_the_last_word()
+    return meaning
+
+
+def have_the_last_word():
+    """Keep stderr for Python alone: JAX's threads notice the loss too, and would write after us."""
+    sys.stderr = os.fdopen(os.dup(2), "w", 1, errors="backslashreplace")
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 def from_first(content):

@@ -84,7 +84,7 @@ def ended(process, code, timeout=120):
 
 
 def said_that_it_lost(process):
-    """JAX may say so too, and end the process before it can; with a watcher there is a last word."""
+    """JAX may end the process before it can say so; with a watcher there is a last word."""
     done = process.wait()
     assert done.returncode in (1, -signal.SIGABRT, -signal.SIGSEGV)
     if done.returncode == 1:
@@ -157,10 +157,44 @@ def test_processes_that_do_not_agree(start_all, small):
 )
 def test_errors_that_mean_a_lost_process(monkeypatch, message):
     monkeypatch.setattr(processes, "count", 2)
+    monkeypatch.setattr(processes, "have_the_last_word", lambda: None)
     assert processes.explain(RuntimeError(message)) == entry.LOST
     assert processes.explain(RuntimeError("a bug of one's own")) is None
     monkeypatch.setattr(processes, "count", 1)
     assert processes.explain(RuntimeError(message)) is None
+
+
+WRITES_ON = """
+import os, sys, threading, time
+sys.path.insert(0, {root!r})
+from support import entry, processes
+
+def jax():
+    while True:
+        os.write(2, b"JAX's own page\\n")
+
+def main():
+    processes.count = 2
+    entry.explain, entry.leave = processes.explain, lambda code: (time.sleep(0.2), os._exit(code))
+    threading.Thread(target=jax, daemon=True).start()
+    time.sleep(0.2)
+    raise RuntimeError("Gloo")
+
+entry.run(main)
+"""
+
+
+def test_the_line_comes_last_though_a_thread_of_jax_writes_on(tmp_path):
+    from conftest import ROOT
+
+    (tmp_path / "writes_on.py").write_text(WRITES_ON.format(root=str(ROOT)))
+    done = subprocess.run(
+        cold(tmp_path / "writes_on.py"), capture_output=True, text=True, check=False
+    )
+    *page, last = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert last.startswith(f"writes_on.py: error: {LOST}")
+    assert "JAX's own page" in page
 
 
 @pytest.mark.parametrize(
