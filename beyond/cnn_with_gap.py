@@ -1,7 +1,8 @@
 """Global average pooling that knows parts of things: one step beyond section 5.1 of the article.
 
-Three convolutions of 3 x 3 in place of one of 5 x 5, with batch normalization behind each: the last
-feature maps see 18 x 18 pixels, so that a map can stand for a part of a thing.
+Five convolutions of 3 x 3 in place of one of 5 x 5, with batch normalization behind each: a place of
+the last feature maps sees 34 x 34 pixels in place of 6 x 6, so that a map can stand for a part of a
+thing.
 """
 
 import utils
@@ -9,7 +10,7 @@ from support import command_line, entry
 
 
 def build_model(num_classes=10):
-    """24,314 parameters for ten classes.
+    """29,358 parameters for ten classes.
 
     Returns:
         An uncompiled `keras.Model`: images `float32` `(N, 32, 32, 3)` in [0, 1] to class
@@ -19,19 +20,20 @@ def build_model(num_classes=10):
 
     _input = layers.Input(shape=(32, 32, 3))
     _hidden = layers.RandomFlip("horizontal")(_input)
-    for filters in (30, 32):
-        _hidden = layers.Conv2D(filters, kernel_size=3, activation="relu")(_hidden)
-        _hidden = layers.MaxPooling2D(pool_size=(2, 2))(_hidden)
+    for filters, pooling in ((20, True), (28, False), (32, True), (32, False), (20, True)):
+        _hidden = layers.Conv2D(filters, kernel_size=3, padding="same", use_bias=False)(_hidden)
+        if pooling:
+            _hidden = layers.MaxPooling2D(pool_size=(2, 2))(_hidden)
+        # Behind the pooling: a quarter of the places is a quarter of the work.
         _hidden = layers.BatchNormalization(momentum=0.9)(_hidden)
-    _hidden = layers.Conv2D(48, kernel_size=3, activation="relu")(_hidden)
-    _hidden = layers.BatchNormalization(momentum=0.9)(_hidden)
+        _hidden = layers.ReLU()(_hidden)
     _hidden = layers.GlobalAveragePooling2D()(_hidden)
     _output = layers.Dense(num_classes, activation="softmax")(_hidden)
     return Model(_input, _output)
 
 
 def main(argv=None):
-    args = command_line.parse(__file__, __doc__, argv, epochs=10, batch_size=100)
+    args = command_line.parse(__file__, __doc__, argv, epochs=9, batch_size=100)
     from keras.optimizers import Adam
     from keras.optimizers.schedules import CosineDecay
 
@@ -43,7 +45,7 @@ def main(argv=None):
 
     train, test = images.batches(args, prepare=utils.prepare)
     model = build_model(train.num_classes)
-    optimizer = Adam(CosineDecay(0.003, decay_steps=args.epochs * len(train)))
+    optimizer = Adam(CosineDecay(0.005, decay_steps=args.epochs * len(train)))
     model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
     _results = model.fit(
         train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)

@@ -13,6 +13,7 @@ import cnn_with_gap
 import show_samples
 import transfer_learning
 import visualize_weights
+from beyond import cnn as beyond_cnn
 from beyond import cnn_with_gap as beyond_cnn_with_gap
 from beyond import transfer_learning as beyond_transfer_learning
 from support import command_line, loading
@@ -25,6 +26,7 @@ MAINS = {
     "visualize_weights.py": visualize_weights.main,
     "transfer_learning.py": transfer_learning.main,
     "cnn_with_gap.py": cnn_with_gap.main,
+    "beyond.cnn": beyond_cnn.main,
     "beyond.cnn_with_gap": beyond_cnn_with_gap.main,
     "beyond.transfer_learning": beyond_transfer_learning.main,
 }

@@ -1,0 +1,97 @@
+"""What a CPU minute is worth: test accuracy against the CPU time of training, from `reproduce.py`'s runs."""
+
+import statistics
+from itertools import accumulate
+
+from common import ROOT, write
+
+ARTICLE = 65  # percent
+SECONDS = (30, 60, 120, 180, 240, 300)
+
+
+def curve(states):
+    """CPU seconds and test accuracy in percent, epoch by epoch: the means of several seeds."""
+    seconds = [list(accumulate(state["cpu seconds"])) for state in states]
+    accuracies = [state["history"]["val_accuracy"] for state in states]
+    return (
+        [statistics.mean(values) for values in zip(*seconds, strict=True)],
+        [100 * statistics.mean(values) for values in zip(*accuracies, strict=True)],
+    )
+
+
+def best_until(curve, limit):
+    """The best accuracy of an epoch that ended within so many CPU seconds; None if none did."""
+    reached = [accuracy for seconds, accuracy in zip(*curve, strict=True) if seconds <= limit]
+    return max(reached, default=None)
+
+
+def table(curves):
+    yield f"| test accuracy, %, within | {' | '.join(f'{s} s' for s in SECONDS)} |"
+    yield "|---" * (len(SECONDS) + 1) + "|"
+    for title, points in curves.items():
+        found = [best_until(points, limit) for limit in SECONDS]
+        cells = ["–" if value is None else f"{value:.1f}" for value in found]
+        yield f"| `{title}` | {' | '.join(cells)} |"
+
+
+def draw(curves, short):
+    """
+    Args:
+        curves: title to CPU seconds and accuracies. The article's networks have solid lines.
+        short: the number of epochs to CPU seconds and accuracy at their end, of the tuned GAP.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(8, 5), layout="constrained")
+    colours = {}
+    for title, points in curves.items():
+        name = title.removeprefix("python -m beyond.").removesuffix(".py")
+        colour = colours.setdefault(name, f"C{len(colours)}")
+        style = "o--" if "beyond" in title else "o-"
+        ax.plot(*points, style, color=colour, markersize=4, label=title.removeprefix("python -m "))
+    ax.plot(
+        *zip(*short.values(), strict=True), "*", color=colours["cnn_with_gap"], markersize=11,
+        label="beyond.cnn_with_gap with " + ", ".join(map(str, short)) + " epochs in all",
+    )  # fmt: skip
+    ax.set(
+        xlim=(0, SECONDS[-1]), ylim=(0, 95),
+        xlabel="CPU time of training, s", ylabel="test accuracy, %",
+        title="What a CPU minute is worth (CIFAR-10, one point an epoch)",
+    )  # fmt: skip
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=9, loc="lower right")
+    figure.savefig(ROOT / "docs" / "cpu_minutes.png", dpi=110)
+
+
+def report(states, short):
+    """Write the table and the figure.
+
+    Args:
+        states: the title of each script to what its runs keep, one a seed.
+        short: the same for the tuned GAP, by its number of epochs.
+    """
+    curves = {title: curve(runs) for title, runs in states.items()}
+    ends = {n: tuple(values[-1] for values in curve(runs)) for n, runs in short.items()}
+    draw(curves, ends)
+    lines = list(table(curves))
+    lines += ["", "| `python -m beyond.cnn_with_gap`, epochs in all | test accuracy, % | CPU s |"]
+    lines += ["|---|---|---|"]
+    lines += [
+        f"| {n} | {accuracy:.1f} | {seconds:.0f} |" for n, (seconds, accuracy) in ends.items()
+    ]
+    seconds, accuracies = curves["cnn.py"]
+    best = max(accuracies)
+    at = seconds[accuracies.index(best)]
+    lines.append(
+        f"\nMeans of the seeds. `cnn.py` is at its best, {best:.1f} %, after {at:.0f} CPU seconds."
+    )
+    if above := [(end[0], n) for n, end in ends.items() if end[1] >= ARTICLE]:
+        end, n = min(above)
+        lines[-1] += (
+            f" The whole run of `python -m beyond.cnn_with_gap --epochs {n}` reaches the article's "
+            f"{ARTICLE} % in {end:.0f}, which is {end / at:.2f} times that."
+        )
+    write("cpu_minutes", *lines)

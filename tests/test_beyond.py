@@ -1,0 +1,86 @@
+"""What docs/beyond.md says of the recipes' networks."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import cnn
+from beyond import cnn as beyond_cnn
+from beyond import cnn_with_gap, transfer_learning
+
+
+def images(count=3):
+    return np.random.default_rng(0).random((count, 32, 32, 3), dtype="float32")
+
+
+def layers_of(model, kind):
+    return [layer for layer in model.layers if isinstance(layer, kind)]
+
+
+def test_without_dropout_and_batch_normalization_it_is_the_network_of_section_2():
+    """Also that ReLU behind the pooling gives the same values as in the convolution."""
+    tuned, plain = beyond_cnn.build_model(), cnn.build_model()
+    kinds = (keras.layers.Conv2D, keras.layers.Dense)
+    for one, other in zip(layers_of(tuned, kinds), layers_of(plain, kinds), strict=True):
+        one.set_weights(other.get_weights())
+    for layer in layers_of(tuned, keras.layers.BatchNormalization):
+        layer.epsilon = 0.0
+    np.testing.assert_allclose(tuned(images()), plain(images()), atol=1e-5)
+    assert [layer.rate for layer in layers_of(tuned, keras.layers.Dropout)] == [0.6]
+
+
+def test_a_place_of_the_last_maps_sees_34_pixels():
+    network = cnn_with_gap.build_model()
+    pooling = layers_of(network, keras.layers.GlobalAveragePooling2D)[0]
+    inside = keras.Model(network.inputs, pooling.input)
+    # Larger images, so that no border is met; no maximum, which hides what is not the largest.
+    x = inputs = keras.Input((96, 96, 3))
+    for layer in inside.layers[1:]:
+        if isinstance(layer, keras.layers.Conv2D):
+            x = keras.layers.Conv2D(
+                1, 3, padding="same", use_bias=False, kernel_initializer="ones"
+            )(x)
+        elif isinstance(layer, keras.layers.MaxPooling2D):
+            x = keras.layers.AveragePooling2D(layer.pool_size)(x)
+    linear = keras.Model(inputs, x)
+    middle = linear.output_shape[1] // 2
+    zero = np.zeros((1, 96, 96, 3), "float32")
+    seen = 0
+    for column in range(96):
+        image = zero.copy()
+        image[0, :, column] = 1
+        seen += bool(linear.predict_on_batch(image)[0, middle, middle, 0])
+    assert seen == 34
+
+
+@pytest.mark.parametrize("alpha", [0.25, 1.0])
+def test_mobilenet_gets_larger_images_and_keeps_its_first_four_blocks(alpha):
+    model = transfer_learning.build_model(alpha=alpha, weights=None)
+    features = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    frozen = [layer.name for layer in features.layers if layer.weights and not layer.trainable]
+    assert frozen[0] == "conv1"
+    assert frozen[-1] == "conv_pw_4_bn"
+    assert all(layer.trainable for layer in features.layers[features.layers.index(
+        features.get_layer("conv_dw_5")):])  # fmt: skip
+    shape = features.compute_output_shape((None, 56, 56, 3))
+    assert shape[1:3] == (3, 3)
+    assert features.layers[-1].name == "conv_pw_11_relu"
+    inside = keras.Model(model.inputs, next(
+        layer.output for layer in model.layers if isinstance(layer, keras.layers.Resizing)))  # fmt: skip
+    given = inside.predict(images(), verbose=0)
+    assert given.shape[1:] == (56, 56, 3)
+    assert -1 <= given.min() < -0.5 < 0.5 < given.max() <= 1
+    if alpha == 1.0:
+        trained = sum(np.prod(weight.shape) for weight in model.trainable_weights)
+        assert f"of which {trained:,} are trained" in transfer_learning.build_model.__doc__
+
+
+@pytest.mark.parametrize("module", [beyond_cnn, cnn_with_gap, transfer_learning])
+def test_each_is_a_page_and_says_its_number_of_parameters(module):
+    options = {"weights": None} if module is transfer_learning else {}
+    parameters = f"{module.build_model(**options).count_params():,}"
+    assert parameters in module.build_model.__doc__
+    assert parameters in (ROOT / "docs" / "beyond.md").read_text()
+    with open(module.__file__) as file:
+        assert len(file.readlines()) <= 80
