@@ -1,9 +1,11 @@
 """What docs/beyond.md says of the recipes' networks."""
 
+import subprocess
+
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, cold, one_line
 
 import cnn
 from beyond import cnn as beyond_cnn
@@ -84,3 +86,13 @@ def test_each_is_a_page_and_says_its_number_of_parameters(module):
     assert parameters in (ROOT / "docs" / "beyond.md").read_text()
     with open(module.__file__) as file:
         assert len(file.readlines()) <= 80
+
+
+@pytest.mark.parametrize("name", ["cnn", "cnn_with_gap", "transfer_learning"])
+def test_the_path_of_the_file_is_answered_with_the_right_command(name):
+    done = subprocess.run(
+        cold(ROOT / "beyond" / f"{name}.py", "--summary"),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    one_line(done, f"python -m beyond.{name}")
