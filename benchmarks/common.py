@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))  # the scripts lie flat and are no package
+
+from support.files import replacing  # noqa: E402
 
 
 def measure(program, *arguments, python=sys.executable, **variables):
@@ -25,6 +28,36 @@ def measure(program, *arguments, python=sys.executable, **variables):
     if done.returncode:
         raise RuntimeError(f"{arguments}: exit code {done.returncode}: {done.stderr[-500:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(words, folder, log, append=False):
+    """Run a script to its end, with the project to import from, and keep what it prints in `log`.
+
+    Ctrl-C is the script's to answer, and then ends this program too.
+
+    Args:
+        words: the script and its options.
+        append: what a run before it, which was stopped, printed stays.
+    """
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process = subprocess.Popen(
+        [sys.executable, "-u", *map(str, words)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    part = log.with_suffix(".part")
+    with open(part, "a" if append else "w") as file:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            file.write(line)
+    code = process.wait()
+    signal.signal(signal.SIGINT, previous)
+    if code:
+        name = words[1] if words[0] == "-m" else words[0]
+        sys.exit(code if code == 130 else f"{name} ended with {code}; see above")
+    part.replace(log)
 
 
 def noise(count, batch_size=100, prepare=None):
@@ -75,5 +108,6 @@ def spread(values, digits=1):
 def write(name, *lines):
     """Print the result and keep it as Markdown beside the benchmark."""
     text = "\n".join(lines) + "\n"
-    (HERE / f"{name}.md").write_text(text)
+    with replacing(HERE / f"{name}.md") as part:
+        part.write_text(text, encoding="utf-8")
     print(text)

@@ -9,6 +9,8 @@ import resource
 
 from common import ROOT, compiled_cnn, cpu_seconds, measure, median, noise, write
 
+from support.files import replacing
+
 IMAGES = [5000, 10000, 20000, 50000]  # at batch 100
 BATCHES = [25, 50, 100, 200, 400, 800]  # at 10,000 images
 
@@ -43,7 +45,8 @@ def plot(path, results):
             ax.minorticks_off()
             ax.grid(alpha=0.3)
     figure.suptitle("The cost of a training epoch of the CNN")
-    figure.savefig(path, dpi=110)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=110)
 
 
 def main():

@@ -5,6 +5,8 @@ from itertools import accumulate
 
 from common import ROOT, write
 
+from support.files import replacing
+
 ARTICLE = 65  # percent
 SECONDS = (30, 60, 120, 180, 240, 300)
 
@@ -63,7 +65,8 @@ def draw(curves, short):
     )  # fmt: skip
     ax.grid(alpha=0.3)
     ax.legend(fontsize=9, loc="lower right")
-    figure.savefig(ROOT / "docs" / "cpu_minutes.png", dpi=110)
+    with replacing(ROOT / "docs" / "cpu_minutes.png") as part:
+        figure.savefig(part, dpi=110)
 
 
 def report(states, short):

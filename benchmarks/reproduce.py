@@ -2,24 +2,23 @@
 
     python benchmarks/reproduce.py --data SOURCE
 
-It takes about two hours on two CPU cores; stopped and started again it goes on where it was. It
+It takes about four hours on two CPU cores; stopped and started again it goes on where it was. It
 writes its tables and what the scripts print beside this file, and the figures into `docs/`; after it
 `python benchmarks/insert.py` puts the tables into the pages.
 """
 
 import argparse
 import contextlib
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import ingredients
 import minutes
-from common import ROOT, spread, write
+from common import ROOT, run, spread, write
 from PIL import Image
+
+from support.files import replacing
 
 RESULTS = ROOT / "results" / "reproduce"
 CNN, GAP, TRANSFER = "cnn", "cnn_with_gap", "transfer_learning"
@@ -71,28 +70,10 @@ def log_of(name, seed):
     return folder_of(seed) / f"{name}.log"
 
 
-def run(name, *options, seed, log):
-    """Run a script to its end and keep what it prints; Ctrl-C ends it and then this program."""
+def run_script(name, *options, seed, log):
     place = ["-m", name] if name.startswith("beyond.") else [ROOT / f"{name}.py"]
     folder_of(seed).mkdir(parents=True, exist_ok=True)
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the script's to answer
-    process = subprocess.Popen(
-        [sys.executable, "-u", *place, *map(str, options)],
-        cwd=folder_of(seed),
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    part = log.with_suffix(".part")
-    with open(part, "a" if log.suffix == ".log" and name in NAMES else "w") as file:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            file.write(line)
-    code = process.wait()
-    signal.signal(signal.SIGINT, previous)
-    if code:
-        sys.exit(code if code == 130 else f"reproduce.py: {name} ended with {code}; see above")
-    part.replace(log)
+    run([*place, *options], folder_of(seed), log, append=log.suffix == ".log" and name in NAMES)
 
 
 def state_of(name, seed):
@@ -112,7 +93,7 @@ def train_short(epochs, seed, source):
     if not log.exists():
         log.parent.mkdir(parents=True, exist_ok=True)
         options = ["--epochs", epochs, "--seed", seed, "--out", short_out(epochs, seed)]
-        run(TUNED[1], "--data", source, *options, seed=seed, log=log)
+        run_script(TUNED[1], "--data", source, *options, seed=seed, log=log)
 
 
 def train(name, seed, source, again):
@@ -121,11 +102,11 @@ def train(name, seed, source, again):
         options += ["--alpha", "1.0", "--weights", "imagenet"]
     log = log_of(name, seed)
     if not log.exists():
-        run(name, *options, seed=seed, log=log)
+        run_script(name, *options, seed=seed, log=log)
     # A run that is done draws its figures and says its last lines anew, for it may find more to
     # compare itself with; the log of its epochs stays.
     if again:
-        run(name, *options, seed=seed, log=log.with_suffix(".last"))
+        run_script(name, *options, seed=seed, log=log.with_suffix(".last"))
 
 
 def title_of(name):
@@ -205,7 +186,8 @@ def quoted(log, begin="", end=r"\Z"):
 def keep_printed(title, *texts):
     folder = Path(__file__).with_name("printed")
     folder.mkdir(exist_ok=True)
-    (folder / f"{title.replace(' --', '_')}.txt").write_text("\n".join(texts) + "\n")
+    with replacing(folder / f"{title.replace(' --', '_')}.txt") as part:
+        part.write_text("\n".join(texts) + "\n", encoding="utf-8")
 
 
 def main():
@@ -222,7 +204,7 @@ def main():
         train(name, 0, source, again=True)
     for title, (name, *options) in COMMANDS.items():
         data = ["--data", source] * (name in ("show_samples", "visualize_weights"))
-        run(name, *options, *data, seed=0, log=log_of(title, 0))
+        run_script(name, *options, *data, seed=0, log=log_of(title, 0))
     write("results", *table_of_results())
     write("epochs", *table_of_epochs())
     write("over_fitting", *table_of_over_fitting())
@@ -244,13 +226,16 @@ def main():
             table = quoted(log_of(f"{TRANSFER} --summary", 0), begin="┏")
             texts = [table, quoted(log_of(name, 0), begin=r"\[", end="\n\nTrained on"), *texts]
         keep_printed(name, *texts)
+    for recipe in ingredients.RECIPES:
+        ingredients.compare(recipe, source)
     for name, figure in FIGURES.items():
         found = folder_of(0) / "results" / figure
-        if name.endswith(".jpg"):  # a third of the size for figures that are photographs
-            with contextlib.closing(Image.open(found)) as image:
-                image.convert("RGB").save(ROOT / "docs" / name)
-        else:
-            shutil.copyfile(found, ROOT / "docs" / name)
+        with replacing(ROOT / "docs" / name) as part:
+            if name.endswith(".jpg"):  # a third of the size for figures that are photographs
+                with contextlib.closing(Image.open(found)) as image:
+                    image.convert("RGB").save(part)
+            else:
+                shutil.copyfile(found, part)
 
 
 if __name__ == "__main__":
