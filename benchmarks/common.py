@@ -15,6 +15,10 @@ sys.path.insert(0, str(ROOT))  # the scripts lie flat and are no package
 
 from support.files import replacing  # noqa: E402
 
+ONE_CORE = dict.fromkeys(
+    ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"
+)
+
 
 def measure(program, *arguments, python=sys.executable, **variables):
     """Run a benchmark's child process; what it prints last, as JSON, is the measurement."""
@@ -31,7 +35,7 @@ def measure(program, *arguments, python=sys.executable, **variables):
 
 
 def run(words, folder, log, append=False):
-    """Run a script to its end, with the project to import from, and keep what it prints in `log`.
+    """Run a script on one core to its end, and keep what it prints in `log`.
 
     Ctrl-C is the script's to answer, and then ends this program too.
 
@@ -43,7 +47,7 @@ def run(words, folder, log, append=False):
     process = subprocess.Popen(
         [sys.executable, "-u", *map(str, words)],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | ONE_CORE | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )

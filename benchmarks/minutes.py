@@ -3,12 +3,18 @@
 import statistics
 from itertools import accumulate
 
-from common import ROOT, write
+from common import ROOT, spread, write
 
 from support.files import replacing
 
 ARTICLE = 65  # percent
 SECONDS = (30, 60, 120, 180, 240, 300)
+# Whose CPU time a recipe's is held against.
+OTHERS = {
+    "python -m beyond.cnn": "cnn.py",
+    "python -m beyond.cnn_with_gap": "cnn.py",
+    "python -m beyond.transfer_learning": "transfer_learning.py",
+}
 
 
 def curve(states):
@@ -34,6 +40,15 @@ def table(curves):
         found = [best_until(points, limit) for limit in SECONDS]
         cells = ["–" if value is None else f"{value:.1f}" for value in found]
         yield f"| `{title}` | {' | '.join(cells)} |"
+
+
+def table_of_ratios(states):
+    yield "| whole run | CPU time, to that of | |"
+    yield "|---|---|---|"
+    for title, other in OTHERS.items():
+        seconds = [[sum(state["cpu seconds"]) for state in states[name]] for name in (title, other)]
+        ratios = [a / b for a, b in zip(*seconds, strict=True)]
+        yield f"| `{title}` | `{other}` | {spread(ratios, 2)} |"
 
 
 def draw(curves, short):
@@ -80,6 +95,7 @@ def report(states, short):
     ends = {n: tuple(values[-1] for values in curve(runs)) for n, runs in short.items()}
     draw(curves, ends)
     lines = list(table(curves))
+    lines += ["", *table_of_ratios(states)]
     lines += ["", "| `python -m beyond.cnn_with_gap`, epochs in all | test accuracy, % | CPU s |"]
     lines += ["|---|---|---|"]
     lines += [

@@ -2,8 +2,9 @@
 
     python benchmarks/reproduce.py --data SOURCE
 
-It takes about four hours on two CPU cores; stopped and started again it goes on where it was. It
-writes its tables and what the scripts print beside this file, and the figures into `docs/`; after it
+Every script runs on one core, so that the CPU times can be compared. It takes about five hours;
+stopped and started again it goes on where it was. With --seed it trains the runs of one seed and
+stops, so that the seeds can run side by side; without, it then does the rest. It writes its tables and what the scripts print beside this file, and the figures into `docs/`; after it
 `python benchmarks/insert.py` puts the tables into the pages.
 """
 
@@ -193,13 +194,17 @@ def keep_printed(title, *texts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", default="cifar10", metavar="SOURCE")
+    parser.add_argument("--seed", type=int, choices=SEEDS, help="train the runs of this seed alone")
     args = parser.parse_args()
     source = Path(args.data).resolve() if Path(args.data).exists() else args.data
     for name, seed in RUNS:
-        train(name, seed, source, again=False)
-    for seed in SEEDS:
+        if args.seed in (None, seed):
+            train(name, seed, source, again=False)
+    for seed in SEEDS if args.seed is None else [args.seed]:
         for epochs in SHORT:
             train_short(epochs, seed, source)
+    if args.seed is not None:
+        return
     for name in NAMES:
         train(name, 0, source, again=True)
     for title, (name, *options) in COMMANDS.items():

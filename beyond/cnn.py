@@ -25,7 +25,7 @@ def build_model(num_classes=10):
     _hidden = layers.Flatten()(_hidden)
     _hidden = layers.Dropout(0.6)(_hidden)
     _hidden = layers.Dense(100)(_hidden)
-    _hidden = layers.BatchNormalization(momentum=0.9)(_hidden)
+    _hidden = layers.BatchNormalization()(_hidden)
     _hidden = layers.ReLU()(_hidden)
     _output = layers.Dense(num_classes, activation="softmax")(_hidden)
     return Model(_input, _output)

@@ -10,7 +10,7 @@ from support import command_line, entry
 
 
 def build_model(num_classes=10):
-    """29,358 parameters for ten classes.
+    """29,434 parameters for ten classes.
 
     Returns:
         An uncompiled `keras.Model`: images `float32` `(N, 32, 32, 3)` in [0, 1] to class
@@ -20,12 +20,12 @@ def build_model(num_classes=10):
 
     _input = layers.Input(shape=(32, 32, 3))
     _hidden = layers.RandomFlip("horizontal")(_input)
-    for filters, pooling in ((20, True), (28, False), (32, True), (32, False), (20, True)):
+    for filters, pooling in ((16, True), (28, True), (32, False), (32, False), (24, False)):
         _hidden = layers.Conv2D(filters, kernel_size=3, padding="same", use_bias=False)(_hidden)
         if pooling:
             _hidden = layers.MaxPooling2D(pool_size=(2, 2))(_hidden)
         # Behind the pooling: a quarter of the places is a quarter of the work.
-        _hidden = layers.BatchNormalization(momentum=0.9)(_hidden)
+        _hidden = layers.BatchNormalization()(_hidden)
         _hidden = layers.ReLU()(_hidden)
     _hidden = layers.GlobalAveragePooling2D()(_hidden)
     _output = layers.Dense(num_classes, activation="softmax")(_hidden)
@@ -33,7 +33,7 @@ def build_model(num_classes=10):
 
 
 def main(argv=None):
-    args = command_line.parse(__file__, __doc__, argv, epochs=9, batch_size=100)
+    args = command_line.parse(__file__, __doc__, argv, epochs=13, batch_size=100)
     from keras.optimizers import Adam
     from keras.optimizers.schedules import CosineDecay
 

@@ -19,7 +19,7 @@ RECIPES = {  # command, parameters for the four classes of the small data set
     "cnn": (["cnn.py"], 590_784),
     "cnn_with_gap": (["cnn_with_gap.py"], 5_784),
     "beyond/cnn": (["-m", "beyond.cnn"], 591_184),
-    "beyond/cnn_with_gap": (["-m", "beyond.cnn_with_gap"], 29_232),
+    "beyond/cnn_with_gap": (["-m", "beyond.cnn_with_gap"], 29_284),
     "transfer_learning": (
         ["transfer_learning.py", "--alpha", "0.25", "--weights", "none"],
         219_572,
