@@ -1,7 +1,6 @@
-"""SimpleConvNet, trained on CIFAR-10: sections 2 and 3.1 of the article.
+"""A network like the book's SimpleConvNet (p. 229), on CIFAR-10: sections 2 and 3.1 of the article.
 
-The book builds a similar network by hand in chapter 7 (p. 229): a convolution, a pooling and two
-fully connected layers. Here each layer is one call.
+The book builds its network by hand. Here each layer is one call.
 """
 
 import utils
@@ -12,8 +11,8 @@ def build_model(num_classes=10):
     """The network of sections 2.2 and 2.3: 591,390 parameters for ten classes.
 
     Returns:
-        An uncompiled `keras.Model`: images `float32` `(N, 32, 32, 3)` in [0, 1] to class
-        probabilities `(N, num_classes)`.
+        An uncompiled `keras.Model` that turns images `float32` `(N, 32, 32, 3)` in [0, 1] into
+        class probabilities `(N, num_classes)`.
     """
     from keras import Model
     from keras.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D
@@ -37,20 +36,22 @@ def build_model(num_classes=10):
 
 
 def print_tables(args):
-    """The three tables of section 2.3: up to the pooling; `Dense` behind that; the whole model."""
+    """The three tables of section 2.3, and the figure of section 2 (`model.png`)."""
     from keras import Model
     from keras.layers import Dense, MaxPooling2D
 
     from support import drawing
 
     model = build_model()
-    for layer in [layer for layer in model.layers if isinstance(layer, MaxPooling2D)][:1]:
-        Model(model.inputs, layer.output).summary()
-        _hidden = Dense(100, activation="relu", name="dense")(layer.output)  # the article lacks it
-        Model(model.inputs, _hidden).summary()
-        print("Dense works on the last axis alone: it makes 100 values of the channels of a pixel.")
-        print("For Dense to see the whole image, all values must stand in one vector: Flatten.")
-    drawing.draw(model, args)  # and print the third table
+    for layer in model.layers:
+        if isinstance(layer, MaxPooling2D):  # the first; a model of your own may have none
+            Model(model.inputs, layer.output).summary()  # up to the pooling
+            _hidden = Dense(100, activation="relu", name="dense")(layer.output)
+            Model(model.inputs, _hidden).summary()  # the two lines that the article leaves out
+            print("Dense works on the last axis: 100 values from the channels of each place.")
+            print("For Dense to see the whole image, all values must stand in one vector: Flatten.")
+            break
+    drawing.draw(model, args)  # the table of the whole model, and the figure
 
 
 def main(argv=None):
@@ -59,15 +60,14 @@ def main(argv=None):
 
     if args.summary:
         return print_tables(args)
-    training.start(args)  # the seed; other processes, if there are any
+    training.set_up(args)  # seeds the random numbers; joins other processes, if any
 
     # 2.4 データセットの読み込みと学習設定 (data and training)
     train, test = images.batches(args, prepare=utils.prepare)
     model = build_model(train.num_classes)
     model.summary()
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    # What `resume` adds lets a run that was stopped go on after its last finished epoch.
-    _results = model.fit(
+    _results = model.fit(  # `resume`: a run that was stopped goes on after its last finished epoch
         train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)
     )
 

@@ -1,8 +1,8 @@
 """SimpleConvNet with global average pooling in place of `Flatten`: section 5.1 of the article.
 
-Global average pooling (Lin, Chen and Yan, "Network In Network", 2013) keeps one number of each
-feature map, its mean. The dense layer behind it has 3,100 parameters in place of 588,100, and with so
-few the network hardly over-fits. The paper drops the dense layers; the article keeps its two.
+Global average pooling (Lin, Chen and Yan, "Network In Network", 2013) makes one number of each
+feature map, its mean: (None, 14, 14, 30) becomes (None, 30). So the first dense layer has 3,100
+parameters in place of 588,100, and the whole network 6,390 in place of 591,390.
 """
 
 import utils
@@ -13,8 +13,8 @@ def build_model(num_classes=10):
     """The network of section 5.1: 6,390 parameters for ten classes.
 
     Returns:
-        An uncompiled `keras.Model`: images `float32` `(N, 32, 32, 3)` in [0, 1] to class
-        probabilities `(N, num_classes)`.
+        An uncompiled `keras.Model` that turns images `float32` `(N, 32, 32, 3)` in [0, 1] into
+        class probabilities `(N, num_classes)`.
     """
     from keras import Model
     from keras.layers import Conv2D, Dense, GlobalAveragePooling2D, Input, MaxPooling2D
@@ -37,9 +37,9 @@ def main(argv=None):
 
     if args.summary:
         return drawing.draw(build_model(), args)
-    training.start(args)
+    training.set_up(args)
 
-    # As in section 2.4
+    # データと学習: 2.4と同じ (data and training, as in cnn.py)
     train, test = images.batches(args, prepare=utils.prepare)
     model = build_model(train.num_classes)
     model.summary()
@@ -48,9 +48,9 @@ def main(argv=None):
         train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)
     )
 
-    # 学習結果 (the result), and the paper's confidence maps
+    # 学習結果 (the result)
     utils.plot_accuracy(_results.history, train.name, args)
-    confidence.plot(test, args)
+    confidence.plot(test, args)  # where in an image the trained model finds its class
     report.compare_with_cnn(_results)
 
 

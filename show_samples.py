@@ -13,11 +13,9 @@ def main(argv=None):
 
     from support import drawing, images, lettering
 
-    # In place of `cifar10.load_data()`: labels are (N,), and --data may name other images.
-    (x_train, y_train), (x_test, y_test), class_names, data = images.load_data(args)
-    print(f"{data}: {len(class_names)} classes")
-    print(f"training set: {x_train.shape} {x_train.dtype}, {x_train.min()} to {x_train.max()}")
-    print(f"test set:     {x_test.shape} {x_test.dtype}, {x_test.min()} to {x_test.max()}")
+    # In place of `cifar10.load_data()`, so that --data may name other images
+    (x_train, y_train), (x_test, y_test), class_names, name = images.load_data(args)
+    print(f"{name}: training set {x_train.shape}, test set {x_test.shape}, {class_names}")
 
     n = min(args.count, len(x_train))
     plt.figure(figsize=(2 * n, 2.4))
@@ -27,8 +25,8 @@ def main(argv=None):
         plt.imshow(image)
         plt.title(lettering.labels(class_names)[y_train[i]])
         plt.axis("off")
-    drawing.save(plt.gcf(), "samples.png", args)  # in place of `plt.show()`; --show does both
-    drawing.plot_classes(x_train, y_train, class_names, data, args)
+    drawing.save(plt.gcf(), "samples.png", args)  # in place of `plt.show()`
+    drawing.plot_classes(x_train, y_train, class_names, name, args)
 
 
 if __name__ == "__main__":

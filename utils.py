@@ -7,7 +7,7 @@ def prepare(x, y, num_classes):
     """Make a batch of images and labels ready for the model (section 2.4).
 
     The article does this to all images at once. Here each batch is converted when `fit` asks for it.
-    Until then the images stay `uint8`, an eighth of the memory that the article's `float` takes.
+    Until then the images stay `uint8`: one byte a value, where the article's `float` takes eight.
 
     Args:
         x: images `uint8` `(N, 32, 32, 3)` in 0..255.
@@ -24,13 +24,13 @@ def prepare(x, y, num_classes):
     return x, y
 
 
-def plot_accuracy(history, data, args):
+def plot_accuracy(history, name, args):
     """Draw training and test accuracy against the epoch, as in sections 3.1 and 5.1.
 
     Args:
-        history: the `history` of what `fit` returns: lists "accuracy", "val_accuracy" and "val_loss",
-            a value an epoch.
-        data: the name of the images, for the title.
+        history: `history` of what `fit` returned: lists "accuracy", "val_accuracy" and "val_loss",
+            with one value for each epoch.
+        name: of the images, for the title.
         args: the command line; `accuracy.png` is written into its `out`.
 
     Raises:
@@ -52,9 +52,9 @@ def plot_accuracy(history, data, args):
         label = f"training set ahead by 5 points or more from epoch {ahead} on"
         axes.axvline(ahead, color="0.5", ls="--", label=label)
     axes.axvline(lowest, color="C2", ls=":", label=f"test loss lowest in epoch {lowest}")
-    weights = f" ({args.weights} weights)" if hasattr(args, "weights") else ""
+    weights = f" ({args.weights} weights)" if hasattr(args, "weights") else ""  # of MobileNet
     axes.set(
-        title=f"{args.script}{weights} on {data}", xlabel="epoch", ylabel="accuracy", ylim=(0, 1)
+        title=f"{args.script}{weights} on {name}", xlabel="epoch", ylabel="accuracy", ylim=(0, 1)
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
@@ -70,8 +70,8 @@ def combine_images(images):
         images: an array `(N, H, W, C)` of any dtype, N > 0.
 
     Returns:
-        `(rows * H, columns * W, C)` of the same dtype, with `int(sqrt(N))` columns and zeros where
-        the last row has no image left.
+        `(rows * H, columns * W, C)` of the same dtype, with `int(sqrt(N))` columns and zeros in
+        the places of the last row that stay empty.
 
     Raises:
         ValueError: `images` is not 4-D, or has N = 0.

@@ -1,7 +1,7 @@
 """The filters of the convolution before and after training: section 3.2 of the article.
 
-`weight.png` has the tiles after the training, `weight_before.png` those before. The book's figure 7-24
-(p. 234-236) shows the same for MNIST: noise at first, and then filters that are regular.
+`weight_before.png` and `weight.png` show them as tiles. The book's figure 7-24 (p. 234-236) is the
+same for MNIST: noise at first, and then filters that are regular.
 """
 
 import cnn
@@ -13,16 +13,15 @@ def weight_images(model):
     """The filters of the first convolution as images (section 3.2.1).
 
     Args:
-        model: a model whose first layer with weights is a convolution of three channels, or that
-            layer: kernels `float32` `(height, width, 3, N)`.
+        model: its first weights are kernels `float32` `(height, width, 3, N)`.
 
     Returns:
-        A list of N images `uint8` `(height, width, 3)`, each scaled to its own range.
+        A list of N images `uint8` `(height, width, 3)`.
     """
     import numpy as np
     from keras.preprocessing.image import array_to_img
 
-    weights = model.get_weights()  # in order from the input, so the convolution's come first
+    weights = model.get_weights()  # in order from the input: the kernels come first
     weights = weights[0]  # 畳み込み層の重みを取ってくる: (5, 5, 3, 30)
     weights = np.split(weights, weights.shape[3], axis=3)  # 各フィルターに分割する
 
@@ -44,13 +43,13 @@ def main(argv=None):
     from support import drawing, filters
 
     models = filters.load_models(args, train=cnn.main)
-    for name, model in models.items():
+    for file_name, model in models.items():
         # 3.2.2 タイル状に画像を表示 (tiles)
         weight_image = weight_images(model)
         img = combine_images(np.array(weight_image))  # 重み画像の合体
-        drawing.save_image(Image.fromarray(img.astype(np.uint8)), name, args)
+        drawing.save_image(Image.fromarray(img.astype(np.uint8)), file_name, args)
 
-    # Beyond the article: how regular the filters are, and what they answer to
+    # Beyond the article: how regular the filters are, and to what in an image they answer
     filters.explain(models, weight_images, args)
 
 

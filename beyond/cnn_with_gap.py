@@ -13,8 +13,8 @@ def build_model(num_classes=10):
     """29,434 parameters for ten classes.
 
     Returns:
-        An uncompiled `keras.Model`: images `float32` `(N, 32, 32, 3)` in [0, 1] to class
-        probabilities `(N, num_classes)`.
+        An uncompiled `keras.Model` that turns images `float32` `(N, 32, 32, 3)` in [0, 1] into
+        class probabilities `(N, num_classes)`.
     """
     from keras import Model, layers
 
@@ -41,7 +41,7 @@ def main(argv=None):
 
     if args.summary:
         return drawing.draw(build_model(), args)
-    training.start(args)
+    training.set_up(args)
 
     train, test = images.batches(args, prepare=utils.prepare)
     model = build_model(train.num_classes)

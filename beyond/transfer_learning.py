@@ -16,8 +16,8 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
         weights: "imagenet", None (random), or the path of a file of weights.
 
     Returns:
-        An uncompiled `keras.Model`: images `float32` `(N, 32, 32, 3)` in [0, 1] to class
-        probabilities `(N, num_classes)`.
+        An uncompiled `keras.Model` that turns images `float32` `(N, 32, 32, 3)` in [0, 1] into
+        class probabilities `(N, num_classes)`.
     """
     from keras import Model, layers
     from keras.applications.mobilenet import MobileNet
@@ -47,7 +47,7 @@ def main(argv=None):
 
     if args.summary:
         return drawing.draw(build_model(alpha=args.alpha, weights=None), args)
-    training.start(args)
+    training.set_up(args)
     weights = pretrained.find_weights(args)
 
     train, test = images.batches(args, prepare=utils.prepare)

@@ -85,11 +85,11 @@ def grid(ax, tiles, height, width, linewidth):
     ax.spines[:].set_visible(False)
 
 
-def plot_classes(images, labels, class_names, data, args):
+def plot_classes(images, labels, class_names, name, args):
     """Draw `classes.png`, with a row for each class: its name and its first ten images.
 
     Args:
-        images, labels, class_names, data: as `images.load_data` returns them.
+        images, labels, class_names, name: as `images.load_data` returns them.
     """
     side, gap, columns, most = images.shape[1], 2, 10, 25  # `most` classes stand below each other
     strips = np.full((len(class_names), side + gap, columns * (side + gap), 3), 255, "uint8")
@@ -110,7 +110,7 @@ def plot_classes(images, labels, class_names, data, args):
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         ax.set_anchor("N")
-    figure.suptitle(f"Ten training images of each class: {data}")
+    figure.suptitle(f"Ten training images of each class: {name}")
     save(figure, "classes.png", args)
 
 

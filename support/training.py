@@ -17,7 +17,7 @@ from support import entry, files, images, processes, records, run_folder
 from support.entry import ScriptError
 
 
-def start(args):
+def set_up(args):
     """Join the other processes, if there are any, and set the seed of the initial weights."""
     processes.join()
     keras.utils.set_random_seed(args.seed)

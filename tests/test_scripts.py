@@ -15,7 +15,7 @@ WEIGHTS = ["filters.png", "patches.png", "responses.png", "weight.png", "weight_
 
 def test_show_samples(script, small, tmp_path):
     done = script("show_samples.py", "--data", small)
-    assert "(100, 32, 32, 3) uint8, 0 to 227" in done.stdout
+    assert "training set (100, 32, 32, 3), test set (20, 32, 32, 3)" in done.stdout
     assert done.stderr == ""
     folder = tmp_path / "results" / "show_samples"
     sizes = [Image.open(folder / f"{n}.png").size for n in ("samples", "classes")]

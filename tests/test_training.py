@@ -30,7 +30,7 @@ def small_run(out, epochs=2, layers=(), optimizer="adam", evaluate_first=False, 
     """A real training run, of a moment."""
     args = options(out=out, epochs=epochs, batch_size=20, **values)
     train, test = small_batches()
-    training.start(args)
+    training.set_up(args)
     model = small_model(layers, optimizer)
     if evaluate_first:
         model.evaluate(test, verbose=0)
@@ -281,10 +281,10 @@ def test_an_interruption_says_how_to_go_on(tmp_path):
     assert entry.after_interruption == " after the last epoch; to go on: python test.py"
     args = options(out=tmp_path, epochs=3, batch_size=20)
     train, test = small_batches()
-    training.start(args)
+    training.set_up(args)
     training.resume(small_model(), train, test, args)
     assert entry.after_interruption == " after epoch 1 of 3; to go on: python test.py"
     args.out = tmp_path / "new"
-    training.start(args)
+    training.set_up(args)
     training.resume(small_model(), train, test, args)
     assert entry.after_interruption == " in the first epoch; to go on: python test.py"
