@@ -4,7 +4,7 @@
 
 What stands between `<!-- NAME.md -->` and `<!-- end -->` becomes the text of `benchmarks/NAME.md`, and
 behind `<!-- printed NAME -->` that of `benchmarks/printed/NAME.txt`. A Japanese page keeps the headers
-that its tables have.
+that its tables have, gets the rows alone, and says in its own text what they are.
 """
 
 import argparse
@@ -33,6 +33,8 @@ def filled(text, own_headers=False):
         elif own_headers and (headers := HEADER.findall(old)):
             kept = iter(headers)
             new = HEADER.sub(lambda _: next(kept), new)
+            new = "\n".join(line for line in new.splitlines() if line.startswith("|"))
+            new = new.replace(" %", "%")
         return f"{begin}\n{new}\n<!-- end -->"
 
     return BLOCK.sub(block, text)

@@ -98,7 +98,8 @@ def plot(test, args):
     figure.suptitle(
         f"What speaks for the prediction: bright ({test.name}"
         + f", the first {classes} of {len(names)} classes" * (classes < len(names))
-        + ")\nfirst test image of each class that is recognised, and first that is not; grey: nothing does"
+        + ")\nleft: first test image of each class that is recognised; right: first that is not\n"
+        "grey or black: nothing speaks for it; each map has a scale of its own"
     )
     drawing.save(figure, "confidence_maps.png", args)
 
