@@ -4,7 +4,8 @@
 
 Every script runs on one core, so that the CPU times can be compared. It takes about five hours;
 stopped and started again it goes on where it was. With --seed it trains the runs of one seed and
-stops, so that the seeds can run side by side; without, it then does the rest. It writes its tables and what the scripts print beside this file, and the figures into `docs/`; after it
+stops, so that the seeds can run side by side; without, it then does the rest. It writes its tables
+and what the scripts print beside this file, and the figures into `docs/`; after it
 `python benchmarks/insert.py` puts the tables into the pages.
 """
 

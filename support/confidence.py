@@ -118,4 +118,5 @@ def load(path):
 def lay_over(ax, image, values):
     extent = (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)
     ax.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-    ax.imshow(values, cmap="inferno", alpha=0.6, interpolation="bilinear", extent=extent)
+    scale = {"vmin": 0, "vmax": values.max() or 1, "extent": extent}
+    ax.imshow(values, cmap="inferno", alpha=0.6, interpolation="bilinear", **scale)

@@ -72,7 +72,7 @@ def test_both_notebooks_have_the_outputs_of_one_run_on_cifar10():
     ja, en = (nbformat.read(ROOT / "notebooks" / name, 4) for name in build.NOTEBOOKS)
     assert build.code(ja) == build.code(en)
     text = printed(build.code(en))
-    assert "CIFAR-10: 10 classes" in text
+    assert "CIFAR-10: training set (50000, 32, 32, 3), test set (10000, 32, 32, 3)" in text
     assert [number for number in TABLES if number not in text] == []
     assert "has all" not in text
     assert "warning" not in text  # that it was other images, or no transfer learning
@@ -139,7 +139,7 @@ def test_from_the_first_cell_to_the_last_and_once_more():
     assert "Epoch 1/2" not in printed(first)
     assert "Epoch 2/2" in printed(first)
 
-    assert "the built-in sample: 10 classes" in printed(second)
+    assert "the built-in sample: training set (100, 32, 32, 3)" in printed(second)
     assert [number for number in TABLES if number not in printed(second)] == []
     assert printed(second).count("already; --fresh trains anew") == 3
     assert "Epoch" not in printed(second)
