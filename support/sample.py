@@ -1,6 +1,7 @@
 """The built-in sample: images of ten shapes, drawn from a seed, for a machine without a network."""
 
 import colorsys
+import functools
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -31,6 +32,7 @@ SHAPES = {
 }
 
 
+@functools.lru_cache(maxsize=1)  # in a notebook every section asks for it
 def load(seed):
     """Draw 5,000 training and 1,000 test images of ten shapes on cluttered backgrounds.
 
@@ -41,6 +43,8 @@ def load(seed):
     labels = rng.permutation(np.arange(6000) % len(SHAPES))
     shapes = list(SHAPES.values())
     images = np.stack([draw_image(*shapes[label], rng) for label in labels])
+    for array in (images, labels):
+        array.setflags(write=False)  # the next caller gets the same
     return (images[:5000], labels[:5000]), (images[5000:], labels[5000:]), list(SHAPES)
 
 

@@ -30,6 +30,17 @@ def stop(self, epoch, logs=None):
 Run.on_epoch_begin = stop
 """
 
+# Without the seconds in which TensorFlow makes a graph of MobileNet.
+EAGERLY = """
+import warnings
+
+import tensorflow
+
+tensorflow.config.run_functions_eagerly(True)
+warnings.filterwarnings("ignore", "Even though the `tf.config")
+"""
+NOT_EAGERLY = "tensorflow.config.run_functions_eagerly(False)"
+
 
 def cell(source, *tags):
     return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)})
@@ -126,10 +137,13 @@ def test_from_the_first_cell_to_the_last_and_once_more():
     """The second time nothing is trained again. What was stopped goes on."""
     notebook = build.made("en")
     cells = build.code(notebook)
-    training = next(n for n, cell in enumerate(cells) if "training.resume" in cell.source)
+    training, mobilenet, _ = [n for n, cell in enumerate(cells) if "training.resume" in cell.source]
     stopped = cell(cells[training].source, "raises-exception")
     again = [cell(found.source, *found.metadata.get("tags", [])) for found in cells]
-    notebook.cells = [*cells[:training], cell(STOP), stopped, *cells[training:], *again]
+    notebook.cells = [
+        *(*cells[:training], cell(STOP), stopped, *cells[training:mobilenet]),
+        *(cell(EAGERLY), cells[mobilenet], cell(NOT_EAGERLY), *cells[mobilenet + 1 :], *again),
+    ]
     done = build.run(notebook, build.FEW, build.QUICK)
     stop, first, second = done[training + 1], done[training + 2 : -len(cells)], done[-len(cells) :]
 

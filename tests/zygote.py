@@ -19,7 +19,17 @@ from support import loading
 
 loading.import_keras()
 
-from support import confidence, filters, images, pretrained, report, training  # noqa: E402, F401
+from support import (  # noqa: E402
+    confidence,  # noqa: F401
+    filters,  # noqa: F401
+    images,  # noqa: F401
+    pretrained,  # noqa: F401
+    report,  # noqa: F401
+    sample,
+    training,  # noqa: F401
+)
+
+sample.load(0)
 
 
 def interrupt_in(place, number, call):
