@@ -19,6 +19,14 @@ SEEDS, HELD_BACK = (0, 1, 2), 5_000
 NORMALIZATION = "        _hidden = layers.BatchNormalization()(_hidden)\n"
 RELU = "        _hidden = layers.ReLU()(_hidden)\n"
 COSINE = "CosineDecay({}, decay_steps=args.epochs * len(train))"
+CONSTANT = ("Adam(schedule)", "Adam(0.001)")
+
+
+def without_rise(highest):
+    rising = f"CosineDecay(0.0, steps - rising, warmup_target={highest}, warmup_steps=rising)"
+    return rising, f"CosineDecay({highest}, steps)"
+
+
 # Of each recipe, how many of the images that are left it is trained on; and of each ingredient,
 # what stands in the script and what stands there without it.
 RECIPES = {
@@ -42,7 +50,8 @@ RECIPES = {
                 (NORMALIZATION, ""),
                 (", use_bias=False", ""),
             ],
-            "the falling learning rate (0.001 throughout)": [(COSINE.format(0.005), "0.001")],
+            "the rising learning rate (0.02 from the first step)": [without_rise(0.02)],
+            "the rising and falling learning rate (0.001 throughout)": [CONSTANT],
             "pooling first (behind ReLU)": [
                 (
                     "        if pooling:\n"
@@ -58,16 +67,18 @@ RECIPES = {
         },
     ),
     "transfer_learning": (
-        20_000,
+        10_000,
         {
-            "larger images (32 × 32)": [("    _hidden = layers.Resizing(56, 56)(_hidden)\n", "")],
+            "larger images (32 × 32)": [("    _hidden = layers.Resizing(64, 64)(_hidden)\n", "")],
             "pixels in [−1, 1] ([0, 1])": [
                 ("    _hidden = layers.Rescaling(scale=2, offset=-1)(_hidden)", "")
             ],
-            "the cut (all 13 blocks)": [("conv_pw_11_relu", "conv_pw_13_relu")],
+            "the cut (all 13 blocks)": [("conv_pw_9_relu", "conv_pw_13_relu")],
             "frozen blocks (all are trained)": [(").trainable = False", ")")],
             "mirrored images": [('layers.RandomFlip("horizontal")(_input)', "_input")],
-            "the falling learning rate (0.001 throughout)": [(COSINE.format(0.001), "0.001")],
+            "the rising learning rate (0.001 from the first step)": [without_rise(0.001)],
+            "the rising and falling learning rate (0.001 throughout)": [CONSTANT],
+            "label smoothing": [("label_smoothing=0.1", "")],
         },
     ),
 }

@@ -45,8 +45,11 @@ def main(argv=None):
 
     train, test = images.batches(args, prepare=utils.prepare)
     model = build_model(train.num_classes)
-    optimizer = Adam(CosineDecay(0.005, decay_steps=args.epochs * len(train)))
-    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    # The learning rate rises to 0.02 in the first tenth of the steps, and then falls to zero.
+    steps = args.epochs * len(train)
+    rising = steps // 10
+    schedule = CosineDecay(0.0, steps - rising, warmup_target=0.02, warmup_steps=rising)
+    model.compile(optimizer=Adam(schedule), loss="categorical_crossentropy", metrics=["accuracy"])
     _results = model.fit(
         train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)
     )

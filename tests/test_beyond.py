@@ -6,10 +6,12 @@ import keras
 import numpy as np
 import pytest
 from conftest import ROOT, cold, one_line
+from keras.optimizers import schedules
 
 import cnn
 from beyond import cnn as beyond_cnn
 from beyond import cnn_with_gap, transfer_learning
+from support import training
 
 
 def images(count=3):
@@ -57,25 +59,55 @@ def test_a_place_of_the_last_maps_sees_34_pixels():
 
 
 @pytest.mark.parametrize("alpha", [0.25, 1.0])
-def test_mobilenet_gets_larger_images_and_keeps_its_first_four_blocks(alpha):
+def test_mobilenet_gets_larger_images_and_keeps_its_first_five_blocks(alpha):
     model = transfer_learning.build_model(alpha=alpha, weights=None)
     features = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     frozen = [layer.name for layer in features.layers if layer.weights and not layer.trainable]
     assert frozen[0] == "conv1"
-    assert frozen[-1] == "conv_pw_4_bn"
+    assert frozen[-1] == "conv_pw_5_bn"
     assert all(layer.trainable for layer in features.layers[features.layers.index(
-        features.get_layer("conv_dw_5")):])  # fmt: skip
-    shape = features.compute_output_shape((None, 56, 56, 3))
-    assert shape[1:3] == (3, 3)
-    assert features.layers[-1].name == "conv_pw_11_relu"
+        features.get_layer("conv_dw_6")):])  # fmt: skip
+    shape = features.compute_output_shape((None, 64, 64, 3))
+    assert shape[1:3] == (4, 4)
+    assert features.layers[-1].name == "conv_pw_9_relu"
     inside = keras.Model(model.inputs, next(
         layer.output for layer in model.layers if isinstance(layer, keras.layers.Resizing)))  # fmt: skip
     given = inside.predict(images(), verbose=0)
-    assert given.shape[1:] == (56, 56, 3)
+    assert given.shape[1:] == (64, 64, 3)
     assert -1 <= given.min() < -0.5 < 0.5 < given.max() <= 1
     if alpha == 1.0:
         trained = sum(np.prod(weight.shape) for weight in model.trainable_weights)
         assert f"of which {trained:,} are trained" in transfer_learning.build_model.__doc__
+
+
+@pytest.mark.parametrize(
+    ("module", "highest", "rising"),
+    [(beyond_cnn, 0.0015, 0), (cnn_with_gap, 0.02, 20), (transfer_learning, 0.001, 20)],
+)
+def test_the_learning_rate_rises_in_a_tenth_of_the_steps_and_falls_to_zero(
+    monkeypatch, small, tmp_path, module, highest, rising
+):
+    class FitCalledError(Exception):
+        pass
+
+    def fit(model, *_, **__):
+        raise FitCalledError(model)
+
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    monkeypatch.setattr(training, "resume", lambda *_: {})
+    command = ["--data", small, "--epochs", "2", "--batch-size", "1", "--out", str(tmp_path)]
+    if module is transfer_learning:
+        command += ["--alpha", "0.25", "--weights", "none"]
+    with pytest.raises(FitCalledError) as called:
+        module.main(command)
+    model = called.value.args[0]
+    schedule = schedules.deserialize(model.optimizer.get_config()["learning_rate"])
+    rates = [float(schedule(step)) for step in range(201)]
+    assert rates[rising] == max(rates) == pytest.approx(highest)
+    assert rates[0] == pytest.approx(0 if rising else highest)
+    assert rates[200] == pytest.approx(0, abs=1e-6)
+    smoothing = getattr(model.loss, "label_smoothing", 0)
+    assert smoothing == (0.1 if module is transfer_learning else 0)
 
 
 @pytest.mark.parametrize("module", [beyond_cnn, cnn_with_gap, transfer_learning])
