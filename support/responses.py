@@ -108,7 +108,7 @@ def plot_responses(images, responses, order, args):
             drawing.grid(ax, tiles, *maps.shape[1:3], linewidth=2)
     figure.suptitle(
         "Where the filters answer: bright, and black where not\n"
-        "each tile stands in its filter's place among the weights, and has a scale of its own"
+        "each tile has a scale of its own, and the place that its filter has in filters.png"
     )
     drawing.save(figure, "responses.png", args)
 
