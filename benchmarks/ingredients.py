@@ -43,7 +43,7 @@ RECIPES = {
         },
     ),
     "cnn_with_gap": (
-        15_000,
+        10_000,
         {
             "mirrored images": [('layers.RandomFlip("horizontal")(_input)', "_input")],
             "batch normalization (a bias in its place)": [
@@ -67,7 +67,7 @@ RECIPES = {
         },
     ),
     "transfer_learning": (
-        10_000,
+        6_000,
         {
             "larger images (32 × 32)": [("    _hidden = layers.Resizing(64, 64)(_hidden)\n", "")],
             "pixels in [−1, 1] ([0, 1])": [

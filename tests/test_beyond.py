@@ -59,14 +59,14 @@ def test_a_place_of_the_last_maps_sees_34_pixels():
 
 
 @pytest.mark.parametrize("alpha", [0.25, 1.0])
-def test_mobilenet_gets_larger_images_and_keeps_its_first_five_blocks(alpha):
+def test_mobilenet_gets_larger_images_and_keeps_its_first_blocks(alpha):
     model = transfer_learning.build_model(alpha=alpha, weights=None)
     features = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     frozen = [layer.name for layer in features.layers if layer.weights and not layer.trainable]
     assert frozen[0] == "conv1"
-    assert frozen[-1] == "conv_pw_5_bn"
+    assert frozen[-1] == "conv_dw_6_bn"
     assert all(layer.trainable for layer in features.layers[features.layers.index(
-        features.get_layer("conv_dw_6")):])  # fmt: skip
+        features.get_layer("conv_pw_6")):])  # fmt: skip
     shape = features.compute_output_shape((None, 64, 64, 3))
     assert shape[1:3] == (4, 4)
     assert features.layers[-1].name == "conv_pw_9_relu"
