@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import options, small_batches
+from matplotlib import pyplot as plt
 from PIL import Image
 
 import cnn_with_gap
@@ -133,3 +134,13 @@ def test_the_last_column_is_of_the_untrained_model(tmp_path, monkeypatch):
     for model, found in ((trained, shown[::2]), (untrained, shown[1::2])):
         maps, _ = confidence.confidence_maps(model, x, predicted[rows])
         np.testing.assert_allclose(found, maps, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("values", [[[0.02, 0.08]], [[0.0, 0.0]]])
+def test_only_a_place_that_says_nothing_has_no_colour(values):
+    _, ax = plt.subplots()
+    confidence.lay_over(ax, np.zeros((2, 4, 3), "uint8"), np.array(values))
+    low, high = ax.images[-1].get_clim()
+    assert low == 0
+    assert high == (np.max(values) or 1)
+    plt.close()
