@@ -1,5 +1,6 @@
 """What the benchmarks share: a child process that reports in JSON, medians, and the table."""
 
+import hashlib
 import json
 import os
 import signal
@@ -107,6 +108,53 @@ def spread(values, digits=1):
         return f"{values[0]:.{digits}f}"
     mean, low, high = statistics.mean(values), min(values), max(values)
     return f"{mean:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def run_of(folder):
+    """What is kept of a finished run: its curves, an entry an epoch, and what it was trained on."""
+    from support import run_folder
+
+    state = run_folder.read_state(folder / "model.keras")
+    record, curves = state["record"], state["history"] | {"cpu seconds": state["cpu seconds"]}
+    return {
+        "seed": record["seed"],
+        "parameters": sum(layer["parameters"] for layer in record["layers"]),
+        "network": network(record["layers"]),
+        "batch size": record["batch size"],
+        "images": [record[f"{kind} set"]["size"] for kind in ("training", "test")],
+        **{key: [round(value, 5) for value in values] for key, values in curves.items()},
+    }
+
+
+def network(layers):
+    """What tells two networks apart, in eight letters.
+
+    Args:
+        layers: the descriptions of the layers, as in the record of a run.
+    """
+    kept = ("class", "output", "parameters", "trainable")
+    facts = [[layer.get(key) for key in kept] for layer in layers]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+
+
+def keep(name, runs):
+    """Keep the runs that tables are made of in `runs/NAME.json`, a line a run.
+
+    Args:
+        runs: a title to a list of what `run_of` returns, one a seed.
+    """
+    parts = [
+        f"{json.dumps(title)}: [\n" + ",\n".join(map(json.dumps, several)) + "]"
+        for title, several in runs.items()
+    ]
+    path = HERE / "runs" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as part:
+        part.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
+
+
+def kept(name):
+    return json.loads((HERE / "runs" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def write(name, *lines):

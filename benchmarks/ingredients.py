@@ -3,22 +3,26 @@
     python benchmarks/ingredients.py --data SOURCE [--only NAME]
 
 5,000 training images are held back and take the place of the test set, which is not looked at. For each
-ingredient the script of the recipe is written anew with one piece of it left out or replaced, and
-trained with three seeds. Stopped and started again, it goes on where it was.
+ingredient the script of the recipe is written anew with one piece of it left out or replaced (or, in
+the last row of MobileNet's table, added), and trained with three seeds. Stopped and started again, it
+goes on where it was. The runs are kept in `runs/`, and the tables are made from them.
 """
 
 import argparse
 import shutil
 import statistics
+import sys
 from pathlib import Path
 
-from common import ROOT, run, spread, write
+from common import ROOT, keep, kept, run, run_of, spread, write
 
 RESULTS = ROOT / "results" / "ingredients"
 SEEDS, HELD_BACK = (0, 1, 2), 5_000
 NORMALIZATION = "        _hidden = layers.BatchNormalization()(_hidden)\n"
 RELU = "        _hidden = layers.ReLU()(_hidden)\n"
 COSINE = "CosineDecay({}, decay_steps=args.epochs * len(train))"
+BICUBIC = 'layers.Resizing(64, 64, interpolation="bicubic")'
+FLIP = 'layers.RandomFlip("horizontal")'
 CONSTANT = ("Adam(schedule)", "Adam(0.001)")
 
 
@@ -45,7 +49,7 @@ RECIPES = {
     "cnn_with_gap": (
         10_000,
         {
-            "mirrored images": [('layers.RandomFlip("horizontal")(_input)', "_input")],
+            "mirrored images": [(f"{FLIP}(_input)", "_input")],
             "batch normalization (a bias in its place)": [
                 (NORMALIZATION, ""),
                 (", use_bias=False", ""),
@@ -67,18 +71,20 @@ RECIPES = {
         },
     ),
     "transfer_learning": (
-        6_000,
+        20_000,
         {
-            "larger images (32 × 32)": [("    _hidden = layers.Resizing(64, 64)(_hidden)\n", "")],
-            "pixels in [−1, 1] ([0, 1])": [
-                ("    _hidden = layers.Rescaling(scale=2, offset=-1)(_hidden)", "")
-            ],
+            "larger images (32 × 32)": [(f"{BICUBIC}(_hidden)", "_hidden")],
+            "sharper enlarging: bicubic (bilinear)": [(BICUBIC, "layers.Resizing(64, 64)")],
             "the cut (all 13 blocks)": [("conv_pw_9_relu", "conv_pw_13_relu")],
             "frozen blocks (all are trained)": [(").trainable = False", ")")],
-            "mirrored images": [('layers.RandomFlip("horizontal")(_input)', "_input")],
+            "mirrored images": [(f"{FLIP}(_input)", "_input")],
+            "batches of 64 (128)": [("batch_size=64", "batch_size=128")],
             "the rising learning rate (0.001 from the first step)": [without_rise(0.001)],
             "the rising and falling learning rate (0.001 throughout)": [CONSTANT],
             "label smoothing": [("label_smoothing=0.1", "")],
+            "nothing, but pixels in [−1, 1]": [
+                (f"{BICUBIC}(_hidden)", f"{BICUBIC}(layers.Rescaling(2, offset=-1)(_hidden))")
+            ],
         },
     ),
 }
@@ -134,41 +140,38 @@ def out_of(recipe, ingredient, seed):
 
 def train(recipe, ingredient, seed, source):
     out = out_of(recipe, ingredient, seed)
-    log = out.with_suffix(".log")
+    log, script = out.with_suffix(".log"), out.with_name(f"{recipe}.py")
+    text = without(recipe, ingredient)
+    if script.exists() and script.read_text(encoding="utf-8") != text:
+        sys.exit(f"{out.parent}: the runs of a recipe that has changed since; delete this folder")
     if log.exists():
         return
     out.mkdir(parents=True, exist_ok=True)
-    script = out.with_name(f"{recipe}.py")
-    script.write_text(without(recipe, ingredient), encoding="utf-8")
+    script.write_text(text, encoding="utf-8")
     options = ["--data", source, "--limit", RECIPES[recipe][0], "--seed", seed, "--out", out]
     if recipe == "transfer_learning":
         options += ["--weights", "imagenet"]
     run([script, *options], folder=out.parent, log=log, append=True)
 
 
-def table(recipe):
-    from support import run_folder
-
-    found = {
-        ingredient: [
-            run_folder.read_state(out_of(recipe, ingredient, seed) / "model.keras")
-            for seed in SEEDS
-        ]
-        for ingredient in variants_of(recipe)
-    }
+def table(runs):
+    """
+    Args:
+        runs: each ingredient, "nothing" first, to its runs, one a seed.
+    """
     last = {
-        key: [[100 * state["history"][key][-1] for state in states] for states in found.values()]
+        key: [[100 * run[key][-1] for run in several] for several in runs.values()]
         for key in ("val_accuracy", "accuracy")
     }
-    cost = [[sum(state["cpu seconds"]) for state in states] for states in found.values()]
-    sizes = [found[NOTHING][0]["record"][f"{kind} set"]["size"] for kind in ("training", "test")]
+    cost = [[sum(run["cpu seconds"]) for run in several] for several in runs.values()]
+    whole = runs[NOTHING]
     yield (
         "| left out | accuracy on held-back images, % | points lost | training accuracy, % "
         "| CPU time, to that of the recipe |"
     )
     yield "|---|---|---|---|---|"
     for ingredient, held_back, training, seconds in zip(
-        found, last["val_accuracy"], last["accuracy"], cost, strict=True
+        runs, last["val_accuracy"], last["accuracy"], cost, strict=True
     ):
         lost = [a - b for a, b in zip(last["val_accuracy"][0], held_back, strict=True)]
         ratio = statistics.median(a / b for a, b in zip(seconds, cost[0], strict=True))
@@ -176,19 +179,30 @@ def table(recipe):
             f"| {ingredient} | {spread(held_back)} | {'–' if ingredient == NOTHING else spread(lost)} "
             f"| {spread(training)} | {ratio:.2f} |"
         )
+    training, held_back = whole[0]["images"]
     yield (
-        f"\n{sizes[0]:,} training images, {sizes[1]:,} others held back. Means of {len(SEEDS)} seeds, "
-        "with the lowest and the highest; of the CPU times, the median."
+        f"\n{training:,} training images, {held_back:,} others held back. Means of {len(whole)} "
+        "seeds, with the lowest and the highest; of the CPU times, the median."
     )
 
 
 def compare(recipe, source):
-    """Train the recipe and its variants, seed by seed and in turn, and write the table."""
+    """Train the recipe and its variants, seed by seed and in turn, and keep the runs."""
     images = hold_back(source)
     for seed in SEEDS:
         for ingredient in variants_of(recipe):
             train(recipe, ingredient, seed, images)
-    write(f"ingredients_{recipe}", *table(recipe))
+    keep(
+        f"ingredients_{recipe}",
+        {
+            ingredient: [run_of(out_of(recipe, ingredient, seed)) for seed in SEEDS]
+            for ingredient in variants_of(recipe)
+        },
+    )
+
+
+def write_table(recipe):
+    write(f"ingredients_{recipe}", *table(kept(f"ingredients_{recipe}")))
 
 
 def main():
@@ -199,6 +213,7 @@ def main():
     source = Path(args.data).resolve() if Path(args.data).exists() else args.data
     for recipe in [args.only] if args.only else RECIPES:
         compare(recipe, source)
+        write_table(recipe)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ OTHERS = {
 }
 
 
-def curve(states):
+def curve(runs):
     """CPU seconds and test accuracy in percent, epoch by epoch: the means of several seeds."""
-    seconds = [list(accumulate(state["cpu seconds"])) for state in states]
-    accuracies = [state["history"]["val_accuracy"] for state in states]
+    seconds = [list(accumulate(run["cpu seconds"])) for run in runs]
+    accuracies = [run["val_accuracy"] for run in runs]
     return (
         [statistics.mean(values) for values in zip(*seconds, strict=True)],
         [100 * statistics.mean(values) for values in zip(*accuracies, strict=True)],
@@ -42,11 +42,11 @@ def table(curves):
         yield f"| `{title}` | {' | '.join(cells)} |"
 
 
-def table_of_ratios(states):
+def table_of_ratios(runs):
     yield "| whole run | CPU time, to that of | |"
     yield "|---|---|---|"
     for title, other in OTHERS.items():
-        seconds = [[sum(state["cpu seconds"]) for state in states[name]] for name in (title, other)]
+        seconds = [[sum(run["cpu seconds"]) for run in runs[name]] for name in (title, other)]
         ratios = [a / b for a, b in zip(*seconds, strict=True)]
         yield f"| `{title}` | `{other}` | {spread(ratios, 2)} |"
 
@@ -84,24 +84,24 @@ def draw(curves, short):
         figure.savefig(part, dpi=110)
 
 
-def report(states, short):
+def report(runs, short):
     """Write the table and the figure.
 
     Args:
-        states: the title of each script to what its runs keep, one a seed.
+        runs: the title of each script to its runs, one a seed.
         short: the same for the tuned GAP, by its number of epochs.
     """
-    curves = {title: curve(runs) for title, runs in states.items()}
-    ends = {n: tuple(values[-1] for values in curve(runs)) for n, runs in short.items()}
+    curves = {title: curve(several) for title, several in runs.items()}
+    ends = {n: tuple(values[-1] for values in curve(several)) for n, several in short.items()}
     draw(curves, ends)
     lines = list(table(curves))
-    lines += ["", *table_of_ratios(states)]
+    lines += ["", *table_of_ratios(runs)]
     lines += ["", "| `python -m beyond.cnn_with_gap`, epochs in all | test accuracy, % | CPU s |"]
     lines += ["|---|---|---|"]
     lines += [
         f"| {n} | {accuracy:.1f} | {seconds:.0f} |" for n, (seconds, accuracy) in ends.items()
     ]
-    single = [curve([run]) for run in states["cnn.py"]]
+    single = [curve([run]) for run in runs["cnn.py"]]
     best = [max(accuracies) for _, accuracies in single]
     at = [s[accuracies.index(max(accuracies))] for s, accuracies in single]
     seconds, accuracies = curves["cnn.py"]

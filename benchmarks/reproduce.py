@@ -1,12 +1,14 @@
 """Every result and figure of the README and of docs/: each script, from nothing to its last line.
 
     python benchmarks/reproduce.py --data SOURCE
+    python benchmarks/reproduce.py --tables
 
-Every script runs on one core, so that the CPU times can be compared. It takes about five hours;
+Every script runs on one core, so that the CPU times can be compared. It takes about four hours;
 stopped and started again it goes on where it was. With --seed it trains the runs of one seed and
 stops, so that the seeds can run side by side; without, it then does the rest. It writes its tables
 and what the scripts print beside this file, and the figures into `docs/`; after it
-`python benchmarks/insert.py` puts the tables into the pages.
+`python benchmarks/insert.py` puts the tables into the pages. Each epoch of each run is kept in
+`runs/`; with --tables the tables and the figure of CPU minutes are made anew from these files alone.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import ingredients
 import minutes
-from common import ROOT, run, spread, write
+from common import ROOT, keep, kept, run, run_of, spread, write
 from PIL import Image
 
 from support.files import replacing
@@ -78,13 +80,6 @@ def run_script(name, *options, seed, log):
     run([*place, *options], folder_of(seed), log, append=log.suffix == ".log" and name in NAMES)
 
 
-def state_of(name, seed):
-    """What the run keeps: its record, its history and its CPU time."""
-    from support import run_folder
-
-    return run_folder.read_state(out_of(name, seed) / "model.keras")
-
-
 def short_out(epochs, seed):
     return out_of(f"{TUNED[1]}_{epochs}", seed)
 
@@ -115,50 +110,67 @@ def title_of(name):
     return f"python -m {name}" if name.startswith("beyond.") else f"{name}.py"
 
 
-def percent(history, key):
-    return [100 * value for value in history[key]]
+def percent(run, key):
+    return [100 * value for value in run[key]]
 
 
 def untrained_accuracy(name, seed):
-    """In percent; the script prints `[loss, accuracy]` before it trains."""
+    """The script prints `[loss, accuracy]` before it trains."""
     found = re.search(r"^\[[\d.]+, ([\d.]+)\]$", log_of(name, seed).read_text(), re.MULTILINE)
-    return 100 * float(found[1])
+    return round(float(found[1]), 5)
 
 
-def table_of_results():
+def finished_runs():
+    """A script's title to its runs, and at the end the short ones of the tuned GAP."""
+    runs = {}
+    for name in NAMES:
+        seeds = [seed for other, seed in RUNS if other == name]
+        runs[title_of(name)] = [run_of(out_of(name, seed)) for seed in seeds]
+        if "transfer_learning" in name:
+            for trained in runs[title_of(name)]:
+                trained["untrained accuracy"] = untrained_accuracy(name, trained["seed"])
+    for epochs in SHORT:
+        runs[short_title(epochs)] = [run_of(short_out(epochs, seed)) for seed in SEEDS]
+    return runs
+
+
+def short_title(epochs):
+    return f"{title_of(TUNED[1])} --epochs {epochs}"
+
+
+def table_of_results(runs):
     yield (
         "| script | parameters | epochs | article, % | test accuracy, % | best epoch, % "
         "| training accuracy, % | seeds | CPU s |"
     )
     yield "|---|---|---|---|---|---|---|---|---|"
     for name in NAMES:
-        seeds = [seed for other, seed in RUNS if other == name]
-        states = [state_of(name, seed) for seed in seeds]
-        tests = [percent(state["history"], "val_accuracy") for state in states]
-        training = [percent(state["history"], "accuracy")[-1] for state in states]
+        several = runs[title_of(name)]
+        tests = [percent(run, "val_accuracy") for run in several]
+        training = [percent(run, "accuracy")[-1] for run in several]
         accuracy = spread([test[-1] for test in tests])
         if "transfer_learning" in name:
-            accuracy = f"{spread([untrained_accuracy(name, seed) for seed in seeds])} → {accuracy}"
-        parameters = sum(layer["parameters"] for layer in states[0]["record"]["layers"])
+            before = [100 * run["untrained accuracy"] for run in several]
+            accuracy = f"{spread(before)} → {accuracy}"
         yield (
-            f"| `{title_of(name)}` | {parameters:,} | {len(tests[0])} | {ARTICLE.get(name, '–')} "
-            f"| {accuracy} | {spread([max(test) for test in tests])} | {spread(training)} "
-            f"| {len(seeds)} | {spread([sum(state['cpu seconds']) for state in states], 0)} |"
+            f"| `{title_of(name)}` | {several[0]['parameters']:,} | {len(tests[0])} "
+            f"| {ARTICLE.get(name, '–')} | {accuracy} | {spread([max(test) for test in tests])} "
+            f"| {spread(training)} | {len(several)} "
+            f"| {spread([sum(run['cpu seconds']) for run in several], 0)} |"
         )
 
 
-def table_of_epochs():
+def table_of_epochs(runs):
     """Section 4.4's three epochs."""
     yield "| test accuracy, % | before | epoch 1 | epoch 2 | epoch 3 |"
     yield "|---|---|---|---|---|"
     yield "| article | 11.9 | 71.4 | 75.0 | 77.3 |"
-    for seed in SEEDS:
-        test = percent(state_of(TRANSFER, seed)["history"], "val_accuracy")
-        values = [untrained_accuracy(TRANSFER, seed), *test]
-        yield f"| seed {seed} | {' | '.join(f'{value:.1f}' for value in values)} |"
+    for trained in runs[title_of(TRANSFER)]:
+        values = [100 * trained["untrained accuracy"], *percent(trained, "val_accuracy")]
+        yield f"| seed {trained['seed']} | {' | '.join(f'{value:.1f}' for value in values)} |"
 
 
-def table_of_over_fitting():
+def table_of_over_fitting(runs):
     """Section 3.1's 「5エポック目あたりから過学習の傾向」, a row a seed."""
     from support import report
 
@@ -167,14 +179,23 @@ def table_of_over_fitting():
         "| test accuracy highest in epoch |"
     )
     yield "|---|---|---|---|"
-    for seed in SEEDS:
-        history = state_of(CNN, seed)["history"]
-        best = report.best_epoch(history)
-        accuracy = max(percent(history, "val_accuracy"))
-        yield (
-            f"| seed {seed} | {report.ahead_epoch(history)} | {report.lowest_loss_epoch(history)} "
-            f"| {best} ({accuracy:.1f} %) |"
-        )
+    for trained in runs[title_of(CNN)]:
+        ahead, lowest = report.ahead_epoch(trained), report.lowest_loss_epoch(trained)
+        best, accuracy = report.best_epoch(trained), max(percent(trained, "val_accuracy"))
+        yield f"| seed {trained['seed']} | {ahead} | {lowest} | {best} ({accuracy:.1f} %) |"
+
+
+def write_tables():
+    runs = kept("reproduce")
+    write("results", *table_of_results(runs))
+    write("epochs", *table_of_epochs(runs))
+    write("over_fitting", *table_of_over_fitting(runs))
+    minutes.report(
+        {title_of(name): runs[title_of(name)] for name in NAMES},
+        {epochs: runs[short_title(epochs)] for epochs in SHORT},
+    )
+    for recipe in ingredients.RECIPES:
+        ingredients.write_table(recipe)
 
 
 def quoted(log, begin="", end=r"\Z"):
@@ -195,8 +216,13 @@ def keep_printed(title, *texts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", default="cifar10", metavar="SOURCE")
-    parser.add_argument("--seed", type=int, choices=SEEDS, help="train the runs of this seed alone")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--seed", type=int, choices=SEEDS, help="train the runs of this seed alone")
+    only.add_argument("--tables", action="store_true", help="make the tables from runs/ alone")
     args = parser.parse_args()
+    if args.tables:
+        write_tables()
+        return
     source = Path(args.data).resolve() if Path(args.data).exists() else args.data
     for name, seed in RUNS:
         if args.seed in (None, seed):
@@ -211,18 +237,10 @@ def main():
     for title, (name, *options) in COMMANDS.items():
         data = ["--data", source] * (name in ("show_samples", "visualize_weights"))
         run_script(name, *options, *data, seed=0, log=log_of(title, 0))
-    write("results", *table_of_results())
-    write("epochs", *table_of_epochs())
-    write("over_fitting", *table_of_over_fitting())
-    from support import run_folder
-
-    minutes.report(
-        {title_of(n): [state_of(n, seed) for other, seed in RUNS if other == n] for n in NAMES},
-        {
-            n: [run_folder.read_state(short_out(n, seed) / "model.keras") for seed in SEEDS]
-            for n in SHORT
-        },
-    )
+    keep("reproduce", finished_runs())
+    for recipe in ingredients.RECIPES:
+        ingredients.compare(recipe, source)
+    write_tables()
     for title in COMMANDS:
         keep_printed(title, quoted(log_of(title, 0)))
     for name in NAMES:
@@ -232,8 +250,6 @@ def main():
             table = quoted(log_of(f"{TRANSFER} --summary", 0), begin="┏")
             texts = [table, quoted(log_of(name, 0), begin=r"\[", end="\n\nTrained on"), *texts]
         keep_printed(name, *texts)
-    for recipe in ingredients.RECIPES:
-        ingredients.compare(recipe, source)
     for name, figure in FIGURES.items():
         found = folder_of(0) / "results" / figure
         with replacing(ROOT / "docs" / name) as part:
