@@ -62,19 +62,29 @@ def test_a_place_of_the_last_maps_sees_34_pixels():
 def test_mobilenet_gets_larger_images_and_keeps_its_first_blocks(alpha):
     model = transfer_learning.build_model(alpha=alpha, weights=None)
     features = next(layer for layer in model.layers if isinstance(layer, keras.Model))
-    frozen = [layer.name for layer in features.layers if layer.weights and not layer.trainable]
-    assert frozen[0] == "conv1"
-    assert frozen[-1] == "conv_dw_6_bn"
+    weighted = [layer for layer in features.layers if layer.weights]
+    frozen = [layer.name for layer in weighted if not layer.trainable]
+    assert frozen == [layer.name for layer in weighted[: len(frozen)]]
+    assert (frozen[0], frozen[-1]) == ("conv1", "conv_pw_6_bn")
     assert all(layer.trainable for layer in features.layers[features.layers.index(
-        features.get_layer("conv_pw_6")):])  # fmt: skip
+        features.get_layer("conv_dw_7")):])  # fmt: skip
     shape = features.compute_output_shape((None, 64, 64, 3))
     assert shape[1:3] == (4, 4)
     assert features.layers[-1].name == "conv_pw_9_relu"
-    inside = keras.Model(model.inputs, next(
-        layer.output for layer in model.layers if isinstance(layer, keras.layers.Resizing)))  # fmt: skip
-    given = inside.predict(images(), verbose=0)
-    assert given.shape[1:] == (64, 64, 3)
-    assert -1 <= given.min() < -0.5 < 0.5 < given.max() <= 1
+    (resizing,) = layers_of(model, keras.layers.Resizing)
+    assert resizing.interpolation == "bicubic"
+    assert not layers_of(model, keras.layers.Rescaling)
+    given = keras.Model(model.inputs, resizing.input).predict(images(), verbose=0)
+    assert 0 <= given.min() < 0.1 < 0.9 < given.max() <= 1
+    assert resizing.output.shape[1:] == (64, 64, 3)
+    edge = np.ones((1, 32, 32, 3), "float32")
+    edge[:, :, :16] = -1
+    by_default = keras.layers.Resizing(64, 64)
+
+    def steepest(layer):
+        return np.abs(np.diff(keras.ops.convert_to_numpy(layer(edge)), axis=2)).max()
+
+    assert steepest(resizing) > 1.1 * steepest(by_default)
     if alpha == 1.0:
         trained = sum(np.prod(weight.shape) for weight in model.trainable_weights)
         assert f"of which {trained:,} are trained" in transfer_learning.build_model.__doc__
