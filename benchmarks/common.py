@@ -111,7 +111,7 @@ def spread(values, digits=1):
 
 
 def run_of(folder):
-    """What is kept of a finished run: its curves, an entry an epoch, and what it was trained on."""
+    """What is kept of a finished run: its curves, an entry an epoch, and what was trained."""
     from support import run_folder
 
     state = run_folder.read_state(folder / "model.keras")
@@ -119,22 +119,29 @@ def run_of(folder):
     return {
         "seed": record["seed"],
         "parameters": sum(layer["parameters"] for layer in record["layers"]),
-        "network": network(record["layers"]),
-        "batch size": record["batch size"],
         "images": [record[f"{kind} set"]["size"] for kind in ("training", "test")],
+        **recipe_of(record),
         **{key: [round(value, 5) for value in values] for key, values in curves.items()},
     }
 
 
-def network(layers):
-    """What tells two networks apart, in eight letters.
+def recipe_of(record):
+    """What a table's runs have to share with the script: the network in eight letters, and more.
 
     Args:
-        layers: the descriptions of the layers, as in the record of a run.
+        record: of a run, as `support.records` describes it.
     """
-    kept = ("class", "output", "parameters", "trainable")
-    facts = [[layer.get(key) for key in kept] for layer in layers]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+    kept = ("class", "output", "parameters", "trainable", "rate", "interpolation")
+    layers = [[layer.get(key) for key in kept] for layer in record["layers"]]
+    rate, loss = record["optimizer"]["learning_rate"], record["loss"]
+    if isinstance(rate, dict):  # a schedule, whose steps depend on the number of images
+        rate = [rate["class"], rate["initial_learning_rate"], rate["warmup_target"]]
+    return {
+        "network": hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:8],
+        "batch size": record["batch size"],
+        "learning rate": rate,
+        "label smoothing": loss.get("label_smoothing") if isinstance(loss, dict) else 0,
+    }
 
 
 def keep(name, runs):
