@@ -21,9 +21,7 @@ def build_model(num_classes=10):
     _input = Input(shape=(32, 32, 3))
 
     # 畳み込み部 (convolution)
-    _hidden = Conv2D(filters=30, kernel_size=5, strides=(1, 1), padding="valid", activation="relu")(
-        _input
-    )
+    _hidden = Conv2D(filters=30, kernel_size=5, strides=(1, 1), padding="valid", activation="relu")(_input)
 
     # プーリング部 (pooling)
     _hidden = MaxPooling2D(pool_size=(2, 2))(_hidden)

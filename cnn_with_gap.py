@@ -21,9 +21,7 @@ def build_model(num_classes=10):
 
     # モデル定義 (model)
     _input = Input(shape=(32, 32, 3))
-    _hidden = Conv2D(filters=30, kernel_size=5, strides=(1, 1), padding="valid", activation="relu")(
-        _input
-    )
+    _hidden = Conv2D(filters=30, kernel_size=5, strides=(1, 1), padding="valid", activation="relu")(_input)
     _hidden = MaxPooling2D(pool_size=(2, 2))(_hidden)
     _hidden = GlobalAveragePooling2D()(_hidden)
     _hidden = Dense(100, activation="relu")(_hidden)

@@ -28,9 +28,7 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
     _input = Input(shape=(32, 32, 3))
     # Made for 224 x 224, it takes every size from 32 x 32 on (4.3): the images stay as they are.
     name = f"mobilenet_{alpha:.2f}_224"  # as in the article's table
-    _hidden = MobileNet(include_top=False, pooling="avg", alpha=alpha, weights=weights, name=name)(
-        _input
-    )
+    _hidden = MobileNet(include_top=False, pooling="avg", alpha=alpha, weights=weights, name=name)(_input)
     _output = Dense(num_classes, activation="softmax")(_hidden)
     return Model(_input, _output)
 

@@ -53,9 +53,7 @@ def plot_accuracy(history, name, args):
         axes.axvline(ahead, color="0.5", ls="--", label=label)
     axes.axvline(lowest, color="C2", ls=":", label=f"test loss lowest in epoch {lowest}")
     weights = f" ({args.weights} weights)" if hasattr(args, "weights") else ""  # of MobileNet
-    axes.set(
-        title=f"{args.script}{weights} on {name}", xlabel="epoch", ylabel="accuracy", ylim=(0, 1)
-    )
+    axes.set(title=f"{args.script}{weights} on {name}", xlabel="epoch", ylabel="accuracy", ylim=(0, 1))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
     axes.grid(alpha=0.3)

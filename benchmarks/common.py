@@ -16,9 +16,7 @@ sys.path.insert(0, str(ROOT))  # the scripts lie flat and are no package
 
 from support.files import replacing  # noqa: E402
 
-ONE_CORE = dict.fromkeys(
-    ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"
-)
+ONE_CORE = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
 
 
 def measure(program, *arguments, python=sys.executable, **variables):
@@ -82,9 +80,7 @@ def compiled_cnn(**options):
     import cnn
 
     model = cnn.build_model()
-    model.compile(
-        optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"], **options
-    )
+    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"], **options)
     return model
 
 

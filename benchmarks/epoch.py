@@ -82,9 +82,7 @@ def run_torch(folder, source, stamps):
     import torch
     from torch import nn
 
-    x_train, y_train, x_test, y_test = (
-        torch.from_numpy(np.load(f"{folder}/{n}.npy")) for n in range(4)
-    )
+    x_train, y_train, x_test, y_test = (torch.from_numpy(np.load(f"{folder}/{n}.npy")) for n in range(4))
     x_train, x_test = (x.permute(0, 3, 1, 2).contiguous() for x in (x_train, x_test))
     model = nn.Sequential(
         nn.Conv2d(3, 30, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),

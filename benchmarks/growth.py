@@ -30,9 +30,7 @@ def plot(path, results):
         [("training images, batch 100", IMAGES, 0), ("batch size, 10,000 images", BATCHES, 1)]
     ):
         found = [results[(size, 100) if key == 0 else (10000, size)] for size in sizes]
-        for row, (what, unit) in enumerate(
-            [("cpu", "CPU ms an image"), ("peak", "peak memory, MB")]
-        ):
+        for row, (what, unit) in enumerate([("cpu", "CPU ms an image"), ("peak", "peak memory, MB")]):
             ax = axes[row, column]
             ax.plot(sizes, [median(f, what) for f in found], "o-")
             ax.set(

@@ -98,9 +98,7 @@ def report(runs, short):
     lines += ["", *table_of_ratios(runs)]
     lines += ["", "| `python -m beyond.cnn_with_gap`, epochs in all | test accuracy, % | CPU s |"]
     lines += ["|---|---|---|"]
-    lines += [
-        f"| {n} | {accuracy:.1f} | {seconds:.0f} |" for n, (seconds, accuracy) in ends.items()
-    ]
+    lines += [f"| {n} | {accuracy:.1f} | {seconds:.0f} |" for n, (seconds, accuracy) in ends.items()]
     single = [curve([run]) for run in runs["cnn.py"]]
     best = [max(accuracies) for _, accuracies in single]
     at = [s[accuracies.index(max(accuracies))] for s, accuracies in single]

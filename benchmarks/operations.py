@@ -28,9 +28,7 @@ GROUPS = {  # what a name has in it, the first that fits
 
 
 def group(name):
-    return next(
-        (label for part, label in GROUPS.items() if part in name), "loss, metrics, the rest"
-    )
+    return next((label for part, label in GROUPS.items() if part in name), "loss, metrics, the rest")
 
 
 def main():

@@ -77,9 +77,7 @@ def accuracy(seed, seeded, batches, source):
     data = {"x": x_train, "y": y_train, "batch_size": 100}
     if batches:
         data = {"x": batches_of(x_train, y_train, 100), "shuffle": False}
-    results = model.fit(
-        **data, epochs=20, verbose=0, validation_data=(x_test, y_test), callbacks=[Shuffle()]
-    )
+    results = model.fit(**data, epochs=20, verbose=0, validation_data=(x_test, y_test), callbacks=[Shuffle()])
     return results.history["val_accuracy"]
 
 

@@ -24,9 +24,7 @@ def first_step(started):
 
     fit = keras.Model.fit
     step = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
-    keras.Model.fit = lambda self, *args, **options: fit(
-        self, *args, **(options | {"callbacks": [step]})
-    )
+    keras.Model.fit = lambda self, *args, **options: fit(self, *args, **(options | {"callbacks": [step]}))
     with tempfile.TemporaryDirectory() as folder:
         cnn.main(["--data", "sample", "--out", folder])
 

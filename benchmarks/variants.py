@@ -63,9 +63,7 @@ def pipeline(train):
     images, labels = tf.constant(train.images), tf.constant(train.labels)
 
     def batch(rows):
-        return tf.cast(tf.gather(images, rows), "float32") / 255, tf.one_hot(
-            tf.gather(labels, rows), 10
-        )
+        return tf.cast(tf.gather(images, rows), "float32") / 255, tf.one_hot(tf.gather(labels, rows), 10)
 
     rows = tf.data.Dataset.range(IMAGES).shuffle(IMAGES).batch(100)
     return rows.map(batch).prefetch(tf.data.AUTOTUNE)

@@ -65,9 +65,7 @@ for line in Path("requirements.txt").read_text().splitlines():
         print(f"{package.name} {version} ({package.specifier})")
         fit = fit and version in package.specifier
 if not fit:
-    sys.exit(
-        "Not within the bounds: run %pip install -q -r requirements.txt, and restart the kernel."
-    )
+    sys.exit("Not within the bounds: run %pip install -q -r requirements.txt, and restart the kernel.")
 
 # %% [markdown] lang="ja"
 # `DATA`と`OPTIONS`には、スクリプトのコマンドラインと同じオプションを書きます。このまま実行すると、CIFAR-10の全画像を使います。

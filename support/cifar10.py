@@ -28,9 +28,7 @@ ORIGINS = [
 ]
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer",
            "dog", "frog", "horse", "ship", "truck"]  # fmt: skip
-OTHER_WAYS = (
-    "fetch cifar-10-python.tar.gz in another way and name it with --data, or take --data sample"
-)
+OTHER_WAYS = "fetch cifar-10-python.tar.gz in another way and name it with --data, or take --data sample"
 
 
 def load(own=None):
@@ -93,16 +91,12 @@ def fetch():
     for folder in folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = files.lock(
-                folder / "cifar-10.lock", "waiting for another process, which fetches CIFAR-10"
-            )
+            lock = files.lock(folder / "cifar-10.lock", "waiting for another process, which fetches CIFAR-10")
             break
         except OSError as error:
             problem = f"{folder}: {error.strerror}"
     else:
-        raise ScriptError(
-            f"{problem}; set KERAS_HOME to a folder that can be written to, or {OTHER_WAYS}"
-        )
+        raise ScriptError(f"{problem}; set KERAS_HOME to a folder that can be written to, or {OTHER_WAYS}")
     with lock, fetching.stalls_end():
         return cached() or fetch_into(folder)  # another process may just have done it
 

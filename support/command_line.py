@@ -13,9 +13,7 @@ from support.entry import ScriptError, name_of
 def whole_number(least, most=2**32 - 1):
     def parse(text):
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number from {least} to {most}"
-            )
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
         return int(text)
 
     return parse
@@ -44,9 +42,7 @@ TRAINING = {
     "batch_size": number("images in a training step ({})"),
     "fresh": switch("forget the run in DIR and start anew"),
 }
-SUMMARY = {
-    "summary": switch("print the model's table, draw it in DIR/model.png, and stop; needs no data")
-}
+SUMMARY = {"summary": switch("print the model's table, draw it in DIR/model.png, and stop; needs no data")}
 OF_ONE_SCRIPT = {
     "alpha": {"type": float, "choices": [0.25, 0.5, 0.75, 1.0], "help": "width of MobileNet ({})"},
     "weights": {

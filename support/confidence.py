@@ -37,9 +37,7 @@ def confidence_maps(model, images, classes):
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     pooling = keras.layers.GlobalAveragePooling2D
     maps = next(layer.input for layer in model.layers if isinstance(layer, pooling))
-    inside = keras.Model(
-        model.inputs, [maps, model.layers[-1].output, *(layer.input for layer in dense)]
-    )
+    inside = keras.Model(model.inputs, [maps, model.layers[-1].output, *(layer.input for layer in dense)])
     maps, probabilities, *inputs = inside.predict(images, verbose=0)
     gradient = np.eye(probabilities.shape[1], dtype="float32")[classes]
     for layer, x in zip(reversed(dense), reversed(inputs), strict=True):

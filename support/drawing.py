@@ -71,9 +71,7 @@ def check_ours(path):
     except OSError:
         found = False
     if not found:
-        raise ScriptError(
-            f"{path}: not written by these scripts; move it away, or take another --out"
-        )
+        raise ScriptError(f"{path}: not written by these scripts; move it away, or take another --out")
 
 
 def grid(ax, tiles, height, width, linewidth):
@@ -155,13 +153,9 @@ def draw(model, args):
         for colour, corners in faces.items():
             axes.add_patch(Polygon(corners, facecolor=colour, edgecolor="#08306b", lw=0.8))
         if index % columns:
-            axes.annotate(
-                "", (x - 0.68, y), (x - 0.97, y), arrowprops={"arrowstyle": "->", "color": "0.5"}
-            )
+            axes.annotate("", (x - 0.68, y), (x - 0.97, y), arrowprops={"arrowstyle": "->", "color": "0.5"})
         caption = " × ".join(map(str, shape)) + f"\n{parameters:,} parameters" * (parameters > 0)
-        axes.text(
-            x, y + 0.53, f"{name}\n{detail.strip()}".strip(), ha="center", va="bottom", fontsize=9
-        )
+        axes.text(x, y + 0.53, f"{name}\n{detail.strip()}".strip(), ha="center", va="bottom", fontsize=9)
         axes.text(x, y - 0.53, caption, ha="center", va="top", fontsize=9)
     save(figure, "model.png", args)
 

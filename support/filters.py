@@ -61,10 +61,7 @@ def explain(models, weight_images, args):
     """
     models = {WHEN[name]: model for name, model in models.items()}
     order = regularity.order(models, args.sort)
-    tiles = {
-        when: combine_images(np.array(weight_images(model))[order])
-        for when, model in models.items()
-    }
+    tiles = {when: combine_images(np.array(weight_images(model))[order]) for when, model in models.items()}
     plot(tiles, models, args)
     tests = test_images(args)
     regularity.report(models, tests)

@@ -34,14 +34,10 @@ def load(folder):
     train, test = folder / "train", folder / "test"
     for part in (train, test):
         if not part.is_dir():
-            raise ScriptError(
-                f"{part}: no such folder; make train/<class>/ and test/<class>/ there"
-            )
+            raise ScriptError(f"{part}: no such folder; make train/<class>/ and test/<class>/ there")
     names = [[path.name for path in visible(part) if path.is_dir()] for part in (train, test)]
     for odd in sorted(set(names[0]) ^ set(names[1])):
-        raise ScriptError(
-            f"{folder}: class {odd} is in only one of train/ and test/; give it to both"
-        )
+        raise ScriptError(f"{folder}: class {odd} is in only one of train/ and test/; give it to both")
     if len(names[0]) < 2:
         raise ScriptError(f"{folder}: {len(names[0])} class in train/; there must be two or more")
     return in_turn(train, names[0]), in_turn(test, names[0]), names[0]
@@ -51,9 +47,7 @@ def in_turn(part, names):
     """Paths and labels of all classes, one class after the other taking its turn."""
     classes = [visible(part / name) for name in names]
     if [] in classes:
-        raise ScriptError(
-            f"{part / names[classes.index([])]}: no images; add some or remove the class"
-        )
+        raise ScriptError(f"{part / names[classes.index([])]}: no images; add some or remove the class")
     rounds = itertools.zip_longest(*classes)
     found = [(path, n) for turn in rounds for n, path in enumerate(turn) if path is not None]
     paths, labels = zip(*found, strict=True)

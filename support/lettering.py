@@ -47,18 +47,14 @@ def make_legible(figure):
 
 def missing_letters(text):
     """The letters, a sorted string, that Matplotlib's own font does not have."""
-    return "".join(
-        sorted({letter for letter in text if ord(letter) not in letters_of(BASE)} - {"\n"})
-    )
+    return "".join(sorted({letter for letter in text if ord(letter) not in letters_of(BASE)} - {"\n"}))
 
 
 @functools.cache
 def font_with(letters):
     """The name of a font of this system with all the letters, None where there is none."""
     # Of a family's fonts the upright one of normal weight comes last, and stays.
-    found = sorted(
-        font_manager.fontManager.ttflist, key=lambda f: (f.style == "normal", f.weight == 400)
-    )
+    found = sorted(font_manager.fontManager.ttflist, key=lambda f: (f.style == "normal", f.weight == 400))
     fonts = {f.name: f.fname for f in found if "Last Resort" not in f.name}  # which has boxes alone
     for name in [*PREFERRED, *sorted(fonts)]:
         if name in fonts and all(ord(letter) in letters_of(fonts[name]) for letter in letters):

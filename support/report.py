@@ -45,14 +45,10 @@ def print_result(results):
     lowest = lowest_loss_epoch(history)
     if ahead := ahead_epoch(history):
         points = f"{100 * AHEAD:.0f} points or more"
-        print(
-            f"From epoch {ahead} on the training accuracy is {points} ahead of the test accuracy."
-        )
+        print(f"From epoch {ahead} on the training accuracy is {points} ahead of the test accuracy.")
     # Both together are over-fitting; either alone need not be.
     over_fitting = ", and rises while the network still learns: over-fitting"
-    print(
-        f"The test loss is lowest in epoch {lowest}{over_fitting * bool(ahead and lowest < len(test))}."
-    )
+    print(f"The test loss is lowest in epoch {lowest}{over_fitting * bool(ahead and lowest < len(test))}.")
     if not data.endswith("CIFAR-10"):
         print(f"The images are not those of CIFAR-10 but {data}: the article's figures differ.")
 
@@ -67,9 +63,7 @@ def compare_with_cnn(results):
     rows = [(results.record, results.history, results.cpu_seconds)]
     if cnn := state_of_cnn(results.record):
         rows.append((cnn["record"], cnn["history"], cnn["cpu seconds"]))
-    print(
-        f"\n{'test accuracy':26}   epoch 1  epoch 2  epoch 3  best              50 % in    CPU time"
-    )
+    print(f"\n{'test accuracy':26}   epoch 1  epoch 2  epoch 3  best              50 % in    CPU time")
     for record, history, seconds in rows:
         test, best = history["val_accuracy"], best_epoch(history)
         first = "".join(f"{value:9.1%}" for value in test[:3])

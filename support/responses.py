@@ -129,9 +129,7 @@ def plot_patches(model, layers, images, strongest, args):
     )
     for number, (left, *others) in zip(numbers, axes, strict=True):
         left.imshow(keras.utils.array_to_img(kernels[..., number]), interpolation="nearest")
-        left.set_ylabel(
-            f"filter {number}\n{values[number]:z.2f}", rotation=0, ha="right", va="center"
-        )
+        left.set_ylabel(f"filter {number}\n{values[number]:z.2f}", rotation=0, ha="right", va="center")
         # The places around one place excite a filter alike, so each image gives one patch.
         rows = np.argsort(-strongest[:, number], kind="stable")[:PATCHES]
         for ax, patch in zip(others, patches(layers, images[rows], number), strict=False):
@@ -190,7 +188,5 @@ def paddings(convolution, image, answer):
     """How many rows and columns of padding the convolution puts before an image."""
     if convolution.padding != "same":
         return 0, 0
-    sizes = zip(
-        image.shape[:2], answer.shape, convolution.strides, extent_of(convolution), strict=True
-    )
+    sizes = zip(image.shape[:2], answer.shape, convolution.strides, extent_of(convolution), strict=True)
     return [max((out - 1) * stride + extent - size, 0) // 2 for size, out, stride, extent in sizes]

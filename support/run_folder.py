@@ -114,8 +114,7 @@ def check_for_others_files(out):
     for name in KEPT:
         if os.path.lexists(out / name):
             raise ScriptError(
-                f"{out / name}: not from a run of these scripts; "
-                "move it away, or take another --out"
+                f"{out / name}: not from a run of these scripts; move it away, or take another --out"
             )
     for name in FIGURES:
         drawing.check_ours(out / name)

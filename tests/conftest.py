@@ -62,9 +62,7 @@ class Process:
         while self.poll() is None:
             assert time.monotonic() < end, (self.out.read_text(), self.err.read_text())
             time.sleep(0.01)
-        return subprocess.CompletedProcess(
-            [], self.returncode, self.out.read_text(), self.err.read_text()
-        )
+        return subprocess.CompletedProcess([], self.returncode, self.out.read_text(), self.err.read_text())
 
 
 class Zygote:

@@ -113,9 +113,7 @@ def damage(count, work):
         folder = work / door.__name__
         folder.mkdir()
         ends = doors.try_door(door, folder, range(count // len(doors.DOORS)))
-        print(
-            f"{door.__name__}: {ends[0]} were read or went on correctly, {ends[1]} ended in one line"
-        )
+        print(f"{door.__name__}: {ends[0]} were read or went on correctly, {ends[1]} ended in one line")
 
 
 def main():

@@ -42,9 +42,7 @@ def test_a_place_of_the_last_maps_sees_34_pixels():
     x = inputs = keras.Input((96, 96, 3))
     for layer in inside.layers[1:]:
         if isinstance(layer, keras.layers.Conv2D):
-            x = keras.layers.Conv2D(
-                1, 3, padding="same", use_bias=False, kernel_initializer="ones"
-            )(x)
+            x = keras.layers.Conv2D(1, 3, padding="same", use_bias=False, kernel_initializer="ones")(x)
         elif isinstance(layer, keras.layers.MaxPooling2D):
             x = keras.layers.AveragePooling2D(layer.pool_size)(x)
     linear = keras.Model(inputs, x)

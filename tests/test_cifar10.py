@@ -89,9 +89,7 @@ def test_a_good_archive_is_used_where_nothing_can_be_written(cache, known, read_
         cache.chmod(0o755)
 
 
-def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(
-    cache, known, monkeypatch, capsys
-):
+def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(cache, known, monkeypatch, capsys):
     cache.parent.write_text("a file where the folder should be")
     monkeypatch.setattr(cifar10, "folders", lambda: [cache])
     with pytest.raises(ScriptError, match=r"keras_home/datasets: .*KERAS_HOME.*--data"):

@@ -75,9 +75,7 @@ def test_what_is_not_there_is_said_before_keras_is_loaded(key):
 def without_keras(tmp_path):
     """A PYTHONPATH on which Keras cannot be loaded."""
     (tmp_path / "broken" / "keras").mkdir(parents=True)
-    (tmp_path / "broken" / "keras" / "__init__.py").write_text(
-        "raise ModuleNotFoundError('no Keras')"
-    )
+    (tmp_path / "broken" / "keras" / "__init__.py").write_text("raise ModuleNotFoundError('no Keras')")
     return {"PYTHONPATH": str(tmp_path / "broken")}
 
 

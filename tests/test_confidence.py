@@ -13,9 +13,7 @@ from support.entry import ScriptError
 
 def negative():
     """Moves half of the maps below 0, as batch normalization does."""
-    return keras.layers.BatchNormalization(
-        beta_initializer=keras.initializers.RandomNormal(-0.5, 1)
-    )
+    return keras.layers.BatchNormalization(beta_initializer=keras.initializers.RandomNormal(-0.5, 1))
 
 
 def with_head(*head, size=32, before=()):

@@ -58,9 +58,7 @@ def test_images_are_enlarged_pixel_by_pixel(args):
 def test_show_without_a_screen_says_where_the_figure_is(args, capsys):
     args.show = True
     drawing.save(figure(), "f.png", args)
-    assert (
-        capsys.readouterr().err == f"no screen for --show here; open {args.out / 'f.png'} instead\n"
-    )
+    assert capsys.readouterr().err == f"no screen for --show here; open {args.out / 'f.png'} instead\n"
 
 
 @pytest.mark.parametrize("classes", [2, 10, 60, 200])

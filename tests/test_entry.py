@@ -119,9 +119,7 @@ def test_standard_output_that_is_full(tmp_path, unbuffered):
         process = run_program(tmp_path, program, *["-u"] * unbuffered, stdout=full)
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert errors == (
-        "program.py: error: standard output: No space left on device; send it elsewhere\n"
-    )
+    assert errors == ("program.py: error: standard output: No space left on device; send it elsewhere\n")
 
 
 def test_a_broken_pipe_of_another_file_is_a_bug():

@@ -58,9 +58,7 @@ def test_a_lock_is_one_process_s_until_it_ends_however(tmp_path):
         f"import sys, time; sys.path.insert(0, {str(ROOT)!r}); from support import files; "
         "from pathlib import Path; held = files.lock(Path(sys.argv[1])); print(1, flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, tmp_path / "lock"], stdout=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", program, tmp_path / "lock"], stdout=subprocess.PIPE)
     process.stdout.readline()
     assert files.lock(tmp_path / "lock") is None
     process.kill()
@@ -76,9 +74,7 @@ def test_a_lock_can_be_waited_for(tmp_path, capfd):
         f"import sys, time; sys.path.insert(0, {str(ROOT)!r}); from support import files; "
         "from pathlib import Path; held = files.lock(Path(sys.argv[1])); print(1, flush=True); time.sleep(1)"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, tmp_path / "lock"], stdout=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", program, tmp_path / "lock"], stdout=subprocess.PIPE)
     process.stdout.readline()
     with files.lock(tmp_path / "lock", "waiting for it"):
         assert process.wait() == 0

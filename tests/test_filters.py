@@ -22,9 +22,7 @@ def test_the_kernels_come_first():
 
 def test_or_the_convolution_alone_is_taken():
     convolution = keras.layers.Conv2D(4, 3)
-    model = keras.Sequential(
-        [keras.Input((32, 32, 3)), keras.layers.BatchNormalization(), convolution]
-    )
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.BatchNormalization(), convolution])
     assert filters.with_kernels_first(model) is convolution
 
 
@@ -127,8 +125,7 @@ def test_sorted_each_filter_keeps_its_partner(tmp_path, monkeypatch):
     assert order.tolist() != list(range(6))
     for when in filters.WHEN.values():
         plain, ordered = (
-            [tiles[when][5 * (n // 2) :, 5 * (n % 2) :][:5, :5].tolist() for n in range(6)]
-            for tiles in shown
+            [tiles[when][5 * (n // 2) :, 5 * (n % 2) :][:5, :5].tolist() for n in range(6)] for tiles in shown
         )
         assert [plain[n] for n in order] == ordered
 

@@ -90,9 +90,7 @@ def test_each_variant_differs_from_its_recipe_in_one_ingredient(ingredients):
             numbers = re.findall(r"\((0\.\d+)", ingredient)  # a learning rate
             wanted = {what.format(*numbers) for what in wanted}
             other = facts(ingredients, recipe, ingredient)
-            changed = {f"-{fact}" for fact in whole - other} | {
-                f"+{fact}" for fact in other - whole
-            }
+            changed = {f"-{fact}" for fact in whole - other} | {f"+{fact}" for fact in other - whole}
             assert wanted <= changed, ingredient
             for fact in changed - wanted:
                 assert SIDE_EFFECTS.fullmatch(fact), (ingredient, fact)
@@ -137,9 +135,7 @@ def pixels(folder):
     return [np.asarray(Image.open(path)).tobytes() for path in folder.rglob("*.png")]
 
 
-def test_from_nothing_to_the_table_without_a_test_image(
-    ingredients, kept, monkeypatch, tmp_path, capfd
-):
+def test_from_nothing_to_the_table_without_a_test_image(ingredients, kept, monkeypatch, tmp_path, capfd):
     fewer = ("epochs=20", "epochs=2")
     variants = {"dropout": [*ingredients.RECIPES["cnn"][1]["dropout"], fewer]}
     variants[ingredients.NOTHING] = [fewer]

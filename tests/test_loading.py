@@ -72,9 +72,7 @@ def test_log_lines_are_kept_off_the_screen_and_nothing_else(cold_script, tmp_pat
     done = cold_script("cnn.py", "--data", "sample", code=1, **environment)
     assert done.stderr.splitlines()[0] == "something that matters"
     assert len(done.stderr.splitlines()) == 2
-    done = cold_script(
-        "cnn.py", "--data", "sample", code=1, **environment | {"TF_CPP_MIN_LOG_LEVEL": "0"}
-    )
+    done = cold_script("cnn.py", "--data", "sample", code=1, **environment | {"TF_CPP_MIN_LOG_LEVEL": "0"})
     assert "chatter" in done.stderr
 
 

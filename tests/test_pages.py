@@ -61,20 +61,14 @@ def parse(monkeypatch):
 
 @pytest.mark.parametrize("page", READMES)
 def test_the_table_has_every_option_and_its_default(page, parse):
-    table = dict(
-        re.findall(r"^\| `(--[a-z-]+|MODEL)[^|]*\| ([^|]*)\|", text_of(page), re.MULTILINE)
-    )
+    table = dict(re.findall(r"^\| `(--[a-z-]+|MODEL)[^|]*\| ([^|]*)\|", text_of(page), re.MULTILINE))
     options = {name: parse(name) for name in MAINS if not name.startswith("beyond")}
     keys = {key for found in options.values() for key in found}
     keys -= {"script", "command", "default_model"}
-    assert {"MODEL" if key == "model" else command_line.option_of(key) for key in keys} == set(
-        table
-    )
+    assert {"MODEL" if key == "model" else command_line.option_of(key) for key in keys} == set(table)
     for option in ("--epochs", "--batch-size"):
         key = option[2:].replace("-", "_")
-        values = [
-            options[f"{name}.py"][key] for name in ("cnn", "transfer_learning", "cnn_with_gap")
-        ]
+        values = [options[f"{name}.py"][key] for name in ("cnn", "transfer_learning", "cnn_with_gap")]
         assert table[option].strip() == ", ".join(map(str, values))
     assert int(table["--seed"]) == options["cnn.py"]["seed"]
     assert int(table["--count"]) == options["show_samples.py"]["count"]
@@ -87,9 +81,7 @@ def commands():
         for found in re.findall(r"`([^`\n]*)`|^(?!.*`)(.*\bpython .*)$", text, re.MULTILINE):
             for command in re.split(r"&& |; ", "".join(found)):
                 words = shlex.split(command.split("#")[0]) if "python" in command else []
-                words = words[
-                    next((n + 1 for n, w in enumerate(words) if w.endswith("python")), 99) :
-                ]
+                words = words[next((n + 1 for n, w in enumerate(words) if w.endswith("python")), 99) :]
                 if words[:1] == ["-m"]:
                     words = words[1:]
                 if words and words[0] in MAINS and not {"SOURCE", "FOLDER", "x"} & set(words):
@@ -125,11 +117,7 @@ def test_every_figure_is_shown():
 @pytest.mark.parametrize("page", PAGES)
 def test_arithmetic_is_right(page):
     pattern = r"(?<![A-Za-z0-9(/.×+−,])([\d(][\d,.×+−/() ]*[\d)]) = (\d[\d,]*(?:\.\d+)?)"
-    found = [
-        pair
-        for pair in re.findall(pattern, text_of(page))
-        if pair[0].count("(") == pair[0].count(")")
-    ]
+    found = [pair for pair in re.findall(pattern, text_of(page)) if pair[0].count("(") == pair[0].count(")")]
     for left, right in found:
         value = eval(left.replace("×", "*").replace("−", "-").replace(",", ""))
         assert value == float(right.replace(",", "")), left

@@ -35,9 +35,7 @@ def test_a_file_is_loaded(weights):
 def test_a_file_that_has_no_weights(tmp_path, content):
     path = tmp_path / "x.weights.h5"
     path.write_bytes(content)
-    with pytest.raises(
-        ScriptError, match=r"weights .*x.weights.h5: cannot be had: .*--weights none"
-    ):
+    with pytest.raises(ScriptError, match=r"weights .*x.weights.h5: cannot be had: .*--weights none"):
         find(str(path))
 
 

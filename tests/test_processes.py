@@ -188,9 +188,7 @@ def test_the_line_comes_last_though_a_thread_of_jax_writes_on(tmp_path):
     from conftest import ROOT
 
     (tmp_path / "writes_on.py").write_text(WRITES_ON.format(root=str(ROOT)))
-    done = subprocess.run(
-        cold(tmp_path / "writes_on.py"), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(cold(tmp_path / "writes_on.py"), capture_output=True, text=True, check=False)
     *page, last = done.stderr.splitlines()
     assert done.returncode == 1
     assert last.startswith(f"writes_on.py: error: {LOST}")

@@ -123,13 +123,9 @@ def test_a_record_without_a_value_is_not_taken_for_one_with_it():
         records.compare("run", old, describe())
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[1]", "3", '{"seed": 0}', '"layers script"', "\ud800"]
-)
+@pytest.mark.parametrize("content", ["", "{", "[1]", "3", '{"seed": 0}', '"layers script"', "\ud800"])
 def test_a_file_that_is_no_record(tmp_path, content):
     path = tmp_path / "run.json"
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
-    with pytest.raises(
-        ScriptError, match=r"run.json: .*; move its folder away, or take another --out"
-    ):
+    with pytest.raises(ScriptError, match=r"run.json: .*; move its folder away, or take another --out"):
         records.read(path)

@@ -90,9 +90,7 @@ def test_the_report_sets_the_filters_beside_what_nobody_trained(capsys):
     regularity.report(models, (images, None))
     said = capsys.readouterr().out.splitlines()
     values = regularity.regularity(regularity.eigenvectors(images, (5, 5, 3), 6))
-    expected = (
-        f"regularity of the 6 leading eigenvectors of the images' patches: {values.mean():z.2f}"
-    )
+    expected = f"regularity of the 6 leading eigenvectors of the images' patches: {values.mean():z.2f}"
     assert said[1].startswith(expected)
     assert said[3].endswith(f"above 0.21; {1 / values.mean():.0%} of the eigenvectors'")
 

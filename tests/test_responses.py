@@ -74,9 +74,7 @@ def test_a_convolution_inside_a_model_or_alone():
     answers = responses.apply(responses.first_layers(model, images), images)
     assert answers.shape == (1, 16, 16, 8)
     alone = model.layers[1].get_layer("conv1")
-    np.testing.assert_array_equal(
-        answers, responses.apply(responses.first_layers(alone, images), images)
-    )
+    np.testing.assert_array_equal(answers, responses.apply(responses.first_layers(alone, images), images))
 
 
 def test_three_classes_are_shown():

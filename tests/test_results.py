@@ -108,9 +108,7 @@ def test_the_runs_are_whole_and_of_the_scripts_as_they_are(reproduce, recipe_of,
     if name == "beyond.cnn_with_gap":
         expected |= {reproduce.short_title(number): number for number in (2, 3, 4)}
     for title, number in expected.items():
-        assert [one["seed"] for one in runs[title]] == (
-            [0] if name == "cnn_with_gap" else [0, 1, 2]
-        )
+        assert [one["seed"] for one in runs[title]] == ([0] if name == "cnn_with_gap" else [0, 1, 2])
         for one in runs[title]:
             assert facts(one) == recipe
             assert one["images"] == [50_000, 10_000]
@@ -169,9 +167,7 @@ def test_the_last_line_on_cpu_minutes_says_which_run_passes_the_article(reproduc
     monkeypatch.setattr(reproduce.minutes, "draw", lambda *_: None)
 
     def runs(*accuracies, second=10):
-        return [
-            {"val_accuracy": list(one), "cpu seconds": [second] * len(one)} for one in accuracies
-        ]
+        return [{"val_accuracy": list(one), "cpu seconds": [second] * len(one)} for one in accuracies]
 
     plain = runs((0.5, 0.66, 0.6), (0.5, 0.6, 0.65))  # at their best after 20 and 30 s
     others = dict.fromkeys(reproduce.minutes.OTHERS, runs((0.5,), (0.5,)))

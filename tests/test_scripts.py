@@ -56,9 +56,7 @@ def test_visualize_weights_trains_first_where_there_is_no_model(script, small, t
     # Sorted figures, and the article's tiles as they were.
     assert "of 30 above" in script("visualize_weights.py", "--sort", "--out", "sorted").stdout
     changed = [
-        name
-        for name in WEIGHTS
-        if (folder / name).read_bytes() != (tmp_path / "sorted" / name).read_bytes()
+        name for name in WEIGHTS if (folder / name).read_bytes() != (tmp_path / "sorted" / name).read_bytes()
     ]
     assert changed == ["filters.png", "responses.png"]
     # Images to show it on are no wish to train.
@@ -122,18 +120,14 @@ def test_a_bug_in_the_network_is_no_matter_of_the_weights(tmp_path, small, monke
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_folder_that_cannot_be_written_is_found_before_the_training(
-    script, small, tmp_path, name
-):
+def test_a_folder_that_cannot_be_written_is_found_before_the_training(script, small, tmp_path, name):
     (tmp_path / "file").write_text("in the way")
     command = {
         "visualize_weights.py": ["m.keras"],
         "transfer_learning.py": ["--data", small, "--alpha", 0.25, "--weights", "none"],
     }.get(name, ["--data", small])
     if name == "visualize_weights.py":
-        keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)]).save(
-            tmp_path / "m.keras"
-        )
+        keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)]).save(tmp_path / "m.keras")
     done = script(name, *command, "--out", "file/below", code=1)
     one_line(done, "file", "Not a directory", "--out")
     assert "accuracy:" not in done.stdout

@@ -52,9 +52,7 @@ def tables_in(text):
     tables = []
     for part in text.split("Model: ")[1:]:
         # A long row is broken into two lines.
-        cells = [
-            [c.strip() for c in line.split("│")[1:-1]] for line in part.splitlines() if "│" in line
-        ]
+        cells = [[c.strip() for c in line.split("│")[1:-1]] for line in part.splitlines() if "│" in line]
         rows = []
         for name, shape, count in cells:
             if shape:

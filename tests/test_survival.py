@@ -120,9 +120,7 @@ def test_interrupted_while_keras_is_loaded(tmp_path, training, wait):
     assert (process.returncode, errors) == (130, "cnn.py: interrupted\n")
 
 
-def test_a_run_begun_with_fresh_goes_on_without_it(
-    start, script, training, tmp_path, uninterrupted
-):
+def test_a_run_begun_with_fresh_goes_on_without_it(start, script, training, tmp_path, uninterrupted):
     script(*training[:-4], "--epochs", "1", "--out", "run")
     stop = ("keras:Model.save", int(signal.SIGINT), 4)
     done = start(*training, "--fresh", interrupt=stop).wait()

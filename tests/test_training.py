@@ -84,9 +84,7 @@ LAYERS = {
     },
     "random layers inside other layers, batch normalization": {
         "layers": [
-            lambda: keras.Sequential(
-                [keras.layers.RandomRotation(0.2), keras.layers.GaussianNoise(0.1)]
-            ),
+            lambda: keras.Sequential([keras.layers.RandomRotation(0.2), keras.layers.GaussianNoise(0.1)]),
             keras.layers.BatchNormalization,
             lambda: keras.layers.Reshape((8, 24)),
             lambda: keras.layers.SimpleRNN(4, dropout=0.3, recurrent_dropout=0.3, unroll=True),
@@ -95,9 +93,7 @@ LAYERS = {
     "a schedule": {
         "optimizer": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 15))
     },
-    "momentum and averages": {
-        "optimizer": lambda: keras.optimizers.SGD(0.01, momentum=0.9, use_ema=True)
-    },
+    "momentum and averages": {"optimizer": lambda: keras.optimizers.SGD(0.01, momentum=0.9, use_ema=True)},
     "skipped steps": {"layers": [lambda: keras.layers.Rescaling(10)], "optimizer": loss_scaled},
 }
 
@@ -182,9 +178,7 @@ def test_keras_own_backup_carries_the_optimizer_but_repeats_an_epoch(tmp_path):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         model.compile("adam", "mse")
         backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
-        history = model.fit(
-            np.ones((10, 4)), np.ones((10, 2)), epochs=epochs, verbose=0, callbacks=[backup]
-        )
+        history = model.fit(np.ones((10, 4)), np.ones((10, 2)), epochs=epochs, verbose=0, callbacks=[backup])
         return int(model.optimizer.iterations), len(history.epoch)
 
     assert fit(2) == (2, 2)
