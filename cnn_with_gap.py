@@ -1,20 +1,22 @@
-"""SimpleConvNet with global average pooling in place of `Flatten`: section 5.1 of the article.
+"""記事の5.1節：Flattenの代わりにGlobal Average Poolingを使います。
+特徴マップごとに平均を取り、(None, 14, 14, 30)が(None, 30)になります。
+パラメータは591,390個から6,390個に減ります。
 
-Global average pooling (Lin, Chen and Yan, "Network In Network", 2013) makes one number of each
-feature map, its mean: (None, 14, 14, 30) becomes (None, 30). So the first dense layer has 3,100
-parameters in place of 588,100, and the whole network 6,390 in place of 591,390.
+Section 5.1 of the article: global average pooling (Lin, Chen and Yan, "Network In Network", 2013)
+in place of `Flatten`. It makes one number of each feature map, its mean: (None, 14, 14, 30) becomes
+(None, 30), and 591,390 parameters become 6,390.
 """
 
 import utils
-from support import command_line, entry
+from cnn import prepare
+from support import command_line, ending
 
 
 def build_model(num_classes=10):
-    """The network of section 5.1: 6,390 parameters for ten classes.
+    """5.1節のモデル。10クラスなら6,390パラメータ (the model of section 5.1).
 
-    Returns:
-        An uncompiled `keras.Model` that turns images `float32` `(N, 32, 32, 3)` in [0, 1] into
-        class probabilities `(N, num_classes)`.
+    画像float32 (N, 32, 32, 3)、値は[0, 1]、から各クラスの確率 (N, num_classes) を出す。未コンパイル。
+    (Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.)
     """
     from keras import Model
     from keras.layers import Conv2D, Dense, GlobalAveragePooling2D, Input, MaxPooling2D
@@ -31,26 +33,30 @@ def build_model(num_classes=10):
 
 def main(argv=None):
     args = command_line.parse(__file__, __doc__, argv, epochs=150, batch_size=100)
-    from support import confidence, drawing, images, report, training
+    import keras
+
+    from support.data import images
+    from support.figures import blocks
+    from support.run import training
 
     if args.summary:
-        return drawing.draw(build_model(), args)
-    training.set_up(args)
-
-    # データと学習: 2.4と同じ (data and training, as in cnn.py)
-    train, test = images.batches(args, prepare=utils.prepare)
+        return blocks.draw(build_model(), args.script, args.out / "model.png")
+    keras.utils.set_random_seed(args.seed)
+    # データと学習: 2.4節と同じ (data and training, as in cnn.py)
+    train, test = images.batches(args, prepare)
     model = build_model(train.num_classes)
     model.summary()
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    _results = model.fit(
-        train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)
-    )
-
+    run = training.resume(model, train, test, args)
+    _results = model.fit(train, epochs=args.epochs, verbose=args.verbose, validation_data=test,
+                         callbacks=[run],  # エポックごとに保存する (saves every epoch)
+                         initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
+                         shuffle=False)  # 順序はseedとエポックで決まる (by seed and epoch)  # fmt: skip
     # 学習結果 (the result)
-    utils.plot_accuracy(_results.history, train.name, args)
-    confidence.plot(test, args)  # where in an image the trained model finds its class
-    report.compare_with_cnn(_results)
+    utils.plot_accuracy(_results.history, f"cnn_with_gap.py on {train.name}", args.out / "accuracy.png")
+    utils.print_result(_results.history, train.name)
+    print(f"次は (next): python -m explore.maps {args.out / 'model.keras'}")
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    ending.run(main)

@@ -1,21 +1,26 @@
-"""Look at CIFAR-10: 60,000 colour images of 32 x 32 pixels in ten classes (section 1 of the article).
+"""記事の1節：CIFAR-10の画像を表示します。
+32×32画素のカラー画像60,000枚を、10クラスに分けたものです。
+samples.pngが記事の図で、classes.pngには各クラスの10枚が並びます。
 
+Section 1 of the article: look at CIFAR-10, 60,000 colour images of 32 x 32 pixels in ten classes.
 `samples.png` is the article's figure. `classes.png` has ten images of each class.
 """
 
-from support import command_line, entry
+from support import command_line, ending
 
 
 def main(argv=None):
     args = command_line.parse(__file__, __doc__, argv, count=3)
     import matplotlib.pyplot as plt
-    from PIL.Image import fromarray as toimage  # SciPy's `toimage` is gone
+    from PIL.Image import fromarray as toimage  # SciPyのtoimageは廃止された (SciPy's is gone)
 
-    from support import drawing, images, lettering
+    from support.data import images
+    from support.figures import drawing
 
-    # In place of `cifar10.load_data()`, so that --data may name other images
+    # cifar10.load_data()の代わり。--dataでほかの画像も選べる (so that --data may name other images)
     (x_train, y_train), (x_test, y_test), class_names, name = images.load_data(args)
     print(f"{name}: training set {x_train.shape}, test set {x_test.shape}, {class_names}")
+    names = drawing.shown_names(tuple(class_names))
 
     n = min(args.count, len(x_train))
     plt.figure(figsize=(2 * n, 2.4))
@@ -23,11 +28,13 @@ def main(argv=None):
         image = toimage(x_train[i])
         plt.subplot(1, n, i + 1)
         plt.imshow(image)
-        plt.title(lettering.labels(class_names)[y_train[i]])
+        plt.title(names[y_train[i]])
         plt.axis("off")
-    drawing.save(plt.gcf(), "samples.png", args)  # in place of `plt.show()`
-    drawing.plot_classes(x_train, y_train, class_names, name, args)
+    drawing.save(plt.gcf(), args.out / "samples.png")  # plt.show()は--showで (--show opens it too)
+    title = f"Up to ten training images of each class: {name}"
+    drawing.plot_classes(x_train, y_train, class_names, title, args.out / "classes.png")
+    print("次は (next): python cnn.py")
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    ending.run(main)

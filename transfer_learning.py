@@ -1,65 +1,76 @@
-"""MobileNet, trained on ImageNet, learns CIFAR-10 in three epochs: section 4 of the article.
+"""記事の4節：ImageNetで学習済みのMobileNetを
+CIFAR-10に転移学習させます。
+重みが乱数なのは出力層だけです。学習では全層の重みを調整します。
 
-A network that has seen 1.3 million photographs knows edges, textures and parts already. Only the
-last layer begins with random weights; the training then adjusts those of all layers.
+Section 4 of the article: MobileNet, trained on ImageNet, learns CIFAR-10 in three epochs.
+Only the output layer begins with random weights; the training then adjusts those of all layers.
 """
 
 import utils
-from support import command_line, entry
+from support import command_line, ending
 
 
 def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
-    """MobileNet without its output layer, and a new one (section 4.2): 3,239,114 parameters.
+    """4.2節のモデル。3,239,114パラメータ、うち21,888個は学習しない (the model of section 4.2).
 
-    21,888 of them are batch normalization's running means and variances, which no gradient trains.
-
-    Args:
-        alpha: scales the number of filters: 0.25, 0.5, 0.75 or, in the article, 1.0.
-        weights: "imagenet", None (random), or the path of a file of weights.
-
-    Returns:
-        An uncompiled `keras.Model` that turns images `float32` `(N, 32, 32, 3)` in [0, 1] into
-        class probabilities `(N, num_classes)`.
+    alphaはMobileNetの幅。weightsは"imagenet"、None（乱数）、または重みのファイル。
+    画像float32 (N, 32, 32, 3)、値は[0, 1]、から各クラスの確率 (N, num_classes) を出す。未コンパイル。
+    (`alpha`: the width of MobileNet; `weights`: "imagenet", None for random ones, or a file.
+    Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.
+    The 21,888 are batch normalization's running means and variances, which no gradient trains.)
     """
     from keras import Model
     from keras.applications.mobilenet import MobileNet
     from keras.layers import Dense, Input
 
     _input = Input(shape=(32, 32, 3))
-    # Made for 224 x 224, it takes every size from 32 x 32 on (4.3): the images stay as they are.
-    name = f"mobilenet_{alpha:.2f}_224"  # as in the article's table
+    name = f"mobilenet_{alpha:.2f}_224"  # 記事の表と同じ名前 (as in the article's table)
     _hidden = MobileNet(include_top=False, pooling="avg", alpha=alpha, weights=weights, name=name)(_input)
     _output = Dense(num_classes, activation="softmax")(_hidden)
     return Model(_input, _output)
 
 
+def prepare(x, y, num_classes):
+    """4.3節の、2.4節と同じ2行：画像を[0, 1]に、ラベルをone-hotに (section 4.3, as in cnn.py)."""
+    from keras.utils import to_categorical
+
+    x = x.astype("float32") / 255.0
+    y = to_categorical(y, num_classes=num_classes)
+    return x, y
+
+
 def main(argv=None):
     args = command_line.parse(__file__, __doc__, argv, epochs=3, batch_size=128, alpha=1.0)
-    from support import drawing, images, pretrained, report, training
+    import keras
+
+    from support.data import images
+    from support.figures import blocks
+    from support.run import pretrained, training
 
     if args.summary:
-        return drawing.draw(build_model(alpha=args.alpha, weights=None), args)
-    training.set_up(args)
-    weights = pretrained.find_weights(args)
-
+        model = build_model(alpha=args.alpha, weights=None)
+        return blocks.draw(model, args.script, args.out / "model.png")
+    keras.utils.set_random_seed(args.seed)
     # 4.2 MobileNetの読み込み, 4.3 データセットの読み込み (model and data)
-    train, test = images.batches(args, prepare=utils.prepare)
+    weights = pretrained.find_weights(args.weights, args.alpha)  # 手に入らなければNone (None: random)
+    train, test = images.batches(args, prepare)
     model = build_model(train.num_classes, args.alpha, weights)
     model.summary()
-
     # 4.4 転移学習の実行 (transfer learning)
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-
     # 事前学習済みモデルのテスト (before training: the output layer knows nothing yet)
     print(model.evaluate(test, verbose=0))
-
     # 転移学習してみる (fine-tuning)
-    _results = model.fit(
-        train, epochs=args.epochs, validation_data=test, **training.resume(model, train, test, args)
-    )
-    utils.plot_accuracy(_results.history, train.name, args)
-    report.compare_with_cnn(_results)
+    run = training.resume(model, train, test, args, weights=weights or "none")
+    _results = model.fit(train, epochs=args.epochs, verbose=args.verbose, validation_data=test,
+                         callbacks=[run],  # エポックごとに保存する (saves every epoch)
+                         initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
+                         shuffle=False)  # 順序はseedとエポックで決まる (by seed and epoch)  # fmt: skip
+    title = f"MobileNet ({weights or 'random'} weights) on {train.name}"
+    utils.plot_accuracy(_results.history, title, args.out / "accuracy.png")
+    utils.print_result(_results.history, train.name)
+    print("次は (next): python cnn_with_gap.py")
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    ending.run(main)

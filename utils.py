@@ -1,64 +1,8 @@
-"""What several sections share: preparing a batch (2.4), the accuracy figure (3.1), tiles (3.2)."""
+"""What several sections share: tiles (3.2), the accuracy figure and what it shows (3.1, 5.1)."""
 
 import math
 
-
-def prepare(x, y, num_classes):
-    """Make a batch of images and labels ready for the model (section 2.4).
-
-    The article does this to all images at once. Here each batch is converted when `fit` asks for it.
-    Until then the images stay `uint8`: one byte a value, where the article's `float` takes eight.
-
-    Args:
-        x: images `uint8` `(N, 32, 32, 3)` in 0..255.
-        y: labels, whole numbers `(N,)` in 0..num_classes - 1.
-        num_classes: the number of classes.
-
-    Returns:
-        Images `float32` `(N, 32, 32, 3)` in [0, 1], one-hot labels `(N, num_classes)`.
-    """
-    from keras.utils import to_categorical
-
-    x = x.astype("float32") / 255.0
-    y = to_categorical(y, num_classes)
-    return x, y
-
-
-def plot_accuracy(history, name, args):
-    """Draw training and test accuracy against the epoch, as in sections 3.1 and 5.1.
-
-    Args:
-        history: `history` of what `fit` returned: lists "accuracy", "val_accuracy" and "val_loss",
-            with one value for each epoch.
-        name: of the images, for the title.
-        args: the command line; `accuracy.png` is written into its `out`.
-
-    Raises:
-        support.entry.ScriptError: `accuracy.png` cannot be written.
-    """
-    import matplotlib.pyplot as plt
-
-    from support import drawing, report
-
-    train, test = history["accuracy"], history["val_accuracy"]
-    epochs, best = range(1, len(test) + 1), report.best_epoch(history)
-    figure, axes = plt.subplots(figsize=(7, 4.5))
-    axes.plot(epochs, train, ".-", label="training set")
-    axes.plot(epochs, test, ".-", label="test set")
-    label = f"best on the test set: {max(test):.1%} in epoch {best}"
-    axes.plot(best, max(test), "o", ms=11, mfc="none", mec="C3", label=label)
-    ahead, lowest = report.ahead_epoch(history), report.lowest_loss_epoch(history)
-    if ahead:
-        label = f"training set ahead by 5 points or more from epoch {ahead} on"
-        axes.axvline(ahead, color="0.5", ls="--", label=label)
-    axes.axvline(lowest, color="C2", ls=":", label=f"test loss lowest in epoch {lowest}")
-    weights = f" ({args.weights} weights)" if hasattr(args, "weights") else ""  # of MobileNet
-    axes.set(title=f"{args.script}{weights} on {name}", xlabel="epoch", ylabel="accuracy", ylim=(0, 1))
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    drawing.save(figure, "accuracy.png", args)
+AHEAD = 0.05  # of training accuracy over test accuracy
 
 
 def combine_images(images):
@@ -88,3 +32,80 @@ def combine_images(images):
         j = index % width
         image[i * shape[0] : (i + 1) * shape[0], j * shape[1] : (j + 1) * shape[1], :] = img
     return image
+
+
+def plot_accuracy(history, title, path):
+    """Draw training and test accuracy against the epoch, as in sections 3.1 and 5.1.
+
+    Args:
+        history: `history` of what `fit` returned: lists "accuracy", "val_accuracy" and "val_loss",
+            with one value for each epoch.
+        title: of the figure.
+        path: of the PNG file.
+
+    Raises:
+        support.ending.ScriptError: the file cannot be written.
+    """
+    import matplotlib.pyplot as plt
+
+    from support.figures import drawing
+
+    train, test = history["accuracy"], history["val_accuracy"]
+    epochs, best = range(1, len(test) + 1), best_epoch(history)
+    figure, axes = plt.subplots(figsize=(7, 4.5))
+    axes.plot(epochs, train, ".-", label="training set")
+    axes.plot(epochs, test, ".-", label="test set")
+    label = f"best on the test set: {max(test):.1%} in epoch {best}"
+    axes.plot(best, max(test), "o", ms=11, mfc="none", mec="C3", label=label)
+    ahead, lowest = ahead_epoch(history), lowest_loss_epoch(history)
+    if ahead:
+        label = f"training set ahead by 5 points or more from epoch {ahead} on"
+        axes.axvline(ahead, color="0.5", ls="--", label=label)
+    axes.axvline(lowest, color="C2", ls=":", label=f"test loss lowest in epoch {lowest}")
+    axes.set(title=title, xlabel="epoch", ylabel="accuracy", ylim=(0, 1))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    drawing.save(figure, path)
+
+
+def best_epoch(history):
+    """The first epoch with the highest test accuracy, counted from 1."""
+    test = history["val_accuracy"]
+    return test.index(max(test)) + 1
+
+
+def lowest_loss_epoch(history):
+    """The epoch with the lowest test loss, counted from 1."""
+    loss = history["val_loss"]
+    return loss.index(min(loss)) + 1
+
+
+def ahead_epoch(history):
+    """The epoch from which the training accuracy stays 5 points ahead of the test accuracy, or None."""
+    pairs = list(zip(history["accuracy"], history["val_accuracy"], strict=True))
+    together = [n for n, (train, test) in enumerate(pairs, 1) if train - test < AHEAD]
+    first = together[-1] + 1 if together else 1
+    return first if first <= len(pairs) else None
+
+
+def print_result(history, data):
+    """Print what the accuracy figure shows.
+
+    Args:
+        history: as for `plot_accuracy`.
+        data: the name of the images.
+    """
+    train, test, best = history["accuracy"][-1], history["val_accuracy"], best_epoch(history)
+    print(f"\nTrained on {data}, {len(test)} epochs.")
+    print(f"Best test accuracy: {test[best - 1]:.1%}, in epoch {best}.")
+    print(f"After the last epoch: training accuracy {train:.1%}, test accuracy {test[-1]:.1%}.")
+    ahead, lowest = ahead_epoch(history), lowest_loss_epoch(history)
+    if ahead:
+        print(f"From epoch {ahead} on the training accuracy is 5 points or more ahead of the test accuracy.")
+    # Both together are over-fitting; either alone need not be.
+    both = ", and rises while the network still learns: over-fitting" * bool(ahead and lowest < len(test))
+    print(f"The test loss is lowest in epoch {lowest}{both}.")
+    if not data.endswith("CIFAR-10"):
+        print(f"The images are not those of CIFAR-10 but {data}: the article's figures differ.")

@@ -1,57 +1,65 @@
-"""The filters of the convolution before and after training: section 3.2 of the article.
+"""記事の3.2節：学習前後の、畳み込み層のフィルターを画像にします。
+本の図7-24（p. 234–236）はMNISTで同じことをしています。
+学習前はノイズで、学習後は規則性が見えます。
 
-`weight_before.png` and `weight.png` show them as tiles. The book's figure 7-24 (p. 234-236) is the
-same for MNIST: noise at first, and then filters that are regular.
+Section 3.2 of the article: the filters of the convolution before and after training, as tiles.
+The book's figure 7-24 (p. 234-236) is the same for MNIST: noise at first, then regular filters.
 """
 
-import cnn
-from support import command_line, entry
+from pathlib import Path
+
+from support import command_line, ending
 from utils import combine_images
 
 
 def weight_images(model):
-    """The filters of the first convolution as images (section 3.2.1).
+    """3.2.1節：最初の重み、畳み込み層のカーネルを画像にする (the kernels as images, section 3.2.1).
 
-    Args:
-        model: its first weights are kernels `float32` `(height, width, 3, N)`.
-
-    Returns:
-        A list of N images `uint8` `(height, width, 3)`.
+    カーネルfloat32 (高さ, 幅, 3, N) から、uint8 (高さ, 幅, 3) の画像N枚のリストを作る。
+    (The first weights, kernels `float32` `(height, width, 3, N)`, become N images `uint8`
+    `(height, width, 3)`.)
     """
     import numpy as np
     from keras.preprocessing.image import array_to_img
 
-    weights = model.get_weights()  # in order from the input: the kernels come first
-    weights = weights[0]  # 畳み込み層の重みを取ってくる: (5, 5, 3, 30)
-    weights = np.split(weights, weights.shape[3], axis=3)  # 各フィルターに分割する
+    weights = model.get_weights()  # 入力側から順に並ぶ (in order from the input)
+    weights = weights[0]  # 畳み込み層の重みを取ってくる (the kernels: (5, 5, 3, 30))
+    weights = np.split(weights, weights.shape[3], axis=3)  # 各フィルターに分割する (one by one)
 
     weight_image = []
 
     for weight in weights:
         weight = np.squeeze(weight, axis=3)
-        weight = array_to_img(weight)  # its smallest value becomes 0, its largest 255
+        weight = array_to_img(weight)  # 最小値が0、最大値が255になる (its range becomes 0..255)
         weight = np.array(weight)
         weight_image.append(weight)
     return weight_image
 
 
 def main(argv=None):
-    args = command_line.parse(__file__, __doc__, argv, model="results/cnn/model.keras", sort=False)
+    args = command_line.parse(__file__, __doc__, argv, model=Path("results/cnn/model.keras"))
     import numpy as np
     from PIL import Image
 
-    from support import drawing, filters
+    from support.figures import drawing
+    from support.run import run_folder
 
-    models = filters.load_models(args, train=cnn.main)
-    for file_name, model in models.items():
+    tiles = {}
+    # 学習前のモデルも同じフォルダーにある (the untrained model is in the same folder)
+    for name, file_name in (("initial.keras", "weight_before.png"), (args.model.name, "weight.png")):
+        if not (path := args.model.with_name(name)).exists():
+            print(f"{path}がないので学習前は省く (not there: the filters before training are left out)")
+            continue
+        model = run_folder.load_model(path, kernels_first=True)
         # 3.2.2 タイル状に画像を表示 (tiles)
         weight_image = weight_images(model)
-        img = combine_images(np.array(weight_image))  # 重み画像の合体
-        drawing.save_image(Image.fromarray(img.astype(np.uint8)), file_name, args)
-
-    # Beyond the article: how regular the filters are, and to what in an image they answer
-    filters.explain(models, weight_images, args)
+        img = combine_images(np.array(weight_image))  # 重み画像の合体 (one image of them all)
+        drawing.save_image(Image.fromarray(img.astype(np.uint8)), args.out / file_name)
+        tiles["before training" if name == "initial.keras" else "after training"] = img
+    title = f"The filters of the first convolution of {args.model}"
+    drawing.plot_tiles(tiles, weight_image[0].shape, title, args.out / "filters.png")
+    print(f"次は (next): python -m explore.filters {args.model}")
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    ending.run(main)

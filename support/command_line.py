@@ -2,12 +2,11 @@
 
 import argparse
 import os
-import shlex
 import sys
 from pathlib import Path
 
-from support import loading
-from support.entry import ScriptError, name_of
+from support import keras_start, processes
+from support.ending import ScriptError, name_of
 
 
 def whole_number(least, most=2**32 - 1):
@@ -28,31 +27,28 @@ def switch(meaning):
 
 
 # In the help {} stands for the default.
-DATA = {
+OPTIONS = {
     "data": {
         "metavar": "SOURCE",
         "help": "cifar10, sample, the path of cifar-10-python.tar.gz, or a folder with "
-        "train/<class>/ and test/<class>/ (default: CIFAR-10, and if it cannot be had the sample)",
+        "train/<class>/ and test/<class>/ (default: {})",
     },
     "limit": number("N training images and N/5 test images, all classes alike (all)"),
-    "seed": number("initial weights, order of the images, --limit, sample (0)", least=0),
-}
-TRAINING = {
+    "seed": number("initial weights, order of the images, --limit, sample ({})", least=0),
     "epochs": number("passes over the training set ({})"),
     "batch_size": number("images in a training step ({})"),
     "fresh": switch("forget the run in DIR and start anew"),
-}
-SUMMARY = {"summary": switch("print the model's table, draw it in DIR/model.png, and stop; needs no data")}
-OF_ONE_SCRIPT = {
+    "summary": switch("print the model's table, draw it in DIR/model.png, and stop; needs no data"),
     "alpha": {"type": float, "choices": [0.25, 0.5, 0.75, 1.0], "help": "width of MobileNet ({})"},
     "weights": {
         "metavar": "W",
         "help": "imagenet, none (random), or a file (imagenet, and if they cannot be had none)",
     },
     "count": number("images in samples.png ({})"),
+    "model": {"metavar": "MODEL", "type": Path, "help": "a model that Keras saved (default: {})"},
+    "photos": {"metavar": "PHOTO", "type": Path, "nargs": "+", "help": "a file with an image"},
+    "runs": {"metavar": "RUN", "type": Path, "nargs": "+", "help": "a folder with a model.keras"},
     "sort": switch("the most regular filters first in filters.png and responses.png"),
-}
-OUTPUT = {
     "out": {"type": Path, "metavar": "DIR", "help": "where to write ({})"},
     "show": switch("also open the figures in a window"),
 }
@@ -69,50 +65,49 @@ def parse(script, doc, argv=None, **defaults):
     Args:
         script, doc: the script's `__file__` and docstring.
         argv: the arguments; None: those of the process.
-        defaults: the options that not every script has, each with its default. With `epochs` and
-            `batch_size` come the other options for training, with `alpha` comes `weights`. With
-            `model`, the path of the model that is taken if none is named, all options for training
-            are None unless they are given.
+        defaults: the options that not every script has, each with its default. With `epochs` come
+            the other options for training, with `alpha` comes `weights`, with `epochs` or `count`
+            those that say which images. `photos`, `runs` and, without them, `model` are no options
+            but what the script is about, and stand without a word before them.
 
     Returns:
-        An `argparse.Namespace` with the options, the script's name in `script`, and in `command`
-        the command line that goes on with what it began: the same without --fresh.
+        An `argparse.Namespace` with the options; the script's name in `script`; and `verbose`, for
+        `fit`: 1, a progress bar, on a terminal and in a notebook; 2, a line an epoch, in a log; 0
+        in all processes but the first.
 
     Raises:
         ScriptError: an input is not there, or Keras is not.
         SystemExit: the command line is wrong, or was --help.
     """
     name = name_of(script)
-    parser = Parser(name, description=doc.split("\n\n")[0], allow_abbrev=False)
+    lines = argparse.RawDescriptionHelpFormatter
+    parser = Parser(name, description=doc, formatter_class=lines, allow_abbrev=False)
+    defaults["out"] = Path("results", *name.removesuffix(".py").split("."))
+    defaults["show"] = False
+    about = next((key for key in ("photos", "runs", "model") if key in defaults), None)
+    if about is None:
+        defaults = {"data": None, "limit": None, "seed": 0} | defaults
+    if "epochs" in defaults:
+        defaults |= {"fresh": False, "summary": False}
     if "alpha" in defaults:
         defaults["weights"] = None
-    defaults["out"] = Path("results", *name.removesuffix(".py").split("."))
-    if "model" in defaults:
-        model = defaults["default_model"] = Path(defaults.pop("model"))
-        meaning = f"a model that Keras saved (default: {model}, for which cnn.py runs if need be)"
-        parser.add_argument("model", metavar="MODEL", nargs="?", type=Path, help=meaning)
-        options = DATA | TRAINING
-    else:
-        defaults["seed"] = 0
-        options = DATA | (TRAINING | SUMMARY if "epochs" in defaults else {})
-    options |= {key: OF_ONE_SCRIPT[key] for key in defaults if key in OF_ONE_SCRIPT} | OUTPUT
-    for key, option in options.items():
-        meaning = option["help"].format(defaults.get(key, "that of cnn.py"))
-        parser.add_argument(option_of(key), **option | {"help": meaning})
+    shown = defaults | {"data": "that of the model's run" if about else "CIFAR-10, else the sample"}
+    for key, option in OPTIONS.items():
+        if key in defaults:
+            word = key if key == about else f"--{key.replace('_', '-')}"
+            optional = {"nargs": "?"} if key == about else {}
+            meaning = {"help": option["help"].format(shown[key])}
+            parser.add_argument(word, **optional | option | meaning)
     parser.set_defaults(**defaults)
     args = parser.parse_args(argv)
     check_inputs(args)
-    again = [word for word in (sys.argv[1:] if argv is None else argv) if word != "--fresh"]
     args.script = name
-    args.command = shlex.join(["python", *["-m"] * name.startswith("beyond."), name, *again])
+    on_screen = sys.stdout.isatty() or "ipykernel" in sys.modules
+    args.verbose = 0 if processes.number() > 0 else 1 if on_screen else 2
     if not args.show:
         os.environ["MPLBACKEND"] = "agg"  # which needs no screen
-    loading.import_keras()
+    keras_start.start()
     return args
-
-
-def option_of(key):
-    return f"--{key.replace('_', '-')}"
 
 
 def check_inputs(args):
@@ -121,11 +116,13 @@ def check_inputs(args):
     Raises:
         ScriptError: a path does not exist.
     """
-    if args.data not in (None, "cifar10", "sample") and not Path(args.data).exists():
+    data, weights, model = (getattr(args, key, None) for key in ("data", "weights", "model"))
+    if data not in (None, "cifar10", "sample") and not Path(data).exists():
         raise ScriptError(
-            f"--data {args.data}: no such file or folder; "
+            f"--data {data}: no such file or folder; "
             "give cifar10, sample, a cifar-10-python.tar.gz, or a folder with train/ and test/"
         )
-    weights = getattr(args, "weights", None)
     if weights not in (None, "imagenet", "none") and not Path(weights).is_file():
         raise ScriptError(f"--weights {weights}: no such file; give imagenet, none or a file")
+    if model and not model.is_file():
+        raise ScriptError(f"{model}: no such file; give a model that Keras saved, or run python cnn.py first")

@@ -1,23 +1,34 @@
-"""Files that are written whole or not at all, and a folder that one process has for itself."""
+"""Files that are written whole or not at all, by process 0 alone; the lock; the mark of our figures."""
 
 import contextlib
 import errno
 import os
-import time
+import sys
+import tempfile
+from pathlib import Path
 
-from support.entry import ScriptError
+from support import processes
+from support.ending import ScriptError
 
 FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 LOCKED = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+# By this entry in a PNG a figure is known for ours, which the next run may replace.
+MARK = ("Software", "Convolutional networks in Keras, section by section")
 
 
 @contextlib.contextmanager
 def replacing(path):
     """A path to write to, which becomes `path` when all is written: nobody ever sees half a file.
 
+    Of several processes only the first writes; what the others write is thrown away.
+
     Raises:
         ScriptError: it cannot be written.
     """
+    if processes.number() > 0:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, path.name)
+        return
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         yield part
@@ -29,6 +40,40 @@ def replacing(path):
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_figure(path):
+    """The same for an image with our `MARK`, in a folder that is made if need be; says what it wrote.
+
+    Raises:
+        ScriptError: it cannot be written, or somebody else's file has that name.
+    """
+    if processes.number() == 0:
+        make_folder(path.parent)
+        check_figure(path)
+    with replacing(path) as part:
+        yield part
+    if processes.number() == 0:
+        print(f"wrote {path}")
+
+
+def check_figure(path):
+    """
+    Raises:
+        ScriptError: the file is there, and none of our scripts wrote it.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            marked = image.info.get(MARK[0]) == MARK[1]
+    except FileNotFoundError:
+        return
+    except OSError:
+        marked = False
+    if not marked:
+        raise ScriptError(f"{path}: not written by these scripts; move it away, or take another --out")
 
 
 def cannot_write(path, error):
@@ -50,31 +95,15 @@ def make_folder(path):
         raise cannot_write(path, error) from None
 
 
-def lock(path, waiting=""):
+def lock(path):
     """An open file that no other process can lock until this one closes it or ends, however.
 
-    Args:
-        path: the file. It is made if need be; what is in it stays.
-        waiting: what to say while another process has it; without it, no wait.
-
-    Returns:
-        The file; None where another process has it.
+    It is made if need be; what is in it stays. None where another process has it.
 
     Raises:
         OSError: it cannot be opened for writing.
     """
     file = open(path, "a")  # noqa: SIM115
-    if not has_locked(file):
-        if not waiting:
-            file.close()
-            return None
-        print(waiting, flush=True)
-        while not has_locked(file):
-            time.sleep(0.2)
-    return file
-
-
-def has_locked(file):
     try:
         if os.name == "nt":
             import msvcrt
@@ -86,7 +115,8 @@ def has_locked(file):
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno not in LOCKED:  # a disk that knows no locks
-            raise
-        return False
-    return True
+        if error.errno in LOCKED:
+            file.close()
+            return None
+        print(f"warning: {path}: {error.strerror}; do not start a second run there", file=sys.stderr)
+    return file

@@ -191,7 +191,7 @@ def one_line(done, *words):
 def options(**values):
     """A command line as `command_line.parse` returns it."""
     defaults = {"data": "sample", "limit": None, "seed": 0, "epochs": 1, "batch_size": 100}
-    defaults |= {"fresh": False, "show": False, "script": "test.py", "command": "python test.py"}
+    defaults |= {"fresh": False, "show": False, "script": "test.py", "verbose": 0}
     return argparse.Namespace(**defaults | values)
 
 
@@ -204,7 +204,7 @@ def run_of(record, history=None, seconds=(), source="sample"):
 
 def small_batches(seed=5, count=100, classes=3, batch_size=20):
     """A training set and a test set of noise, 8 x 8 pixels, for runs of a moment."""
-    from support import images
+    from support.data import batches
 
     rng = np.random.default_rng(seed)
     x, y = rng.integers(0, 256, (count, 8, 8, 3), "uint8"), rng.integers(0, classes, count)
@@ -214,8 +214,8 @@ def small_batches(seed=5, count=100, classes=3, batch_size=20):
 
     names = [f"class {n}" for n in range(classes)]
     return (
-        images.Batches(x, y, names, "noise", batch_size, prepare),
-        images.Batches(x[:30], y[:30], names, "noise", 10, prepare),
+        batches.Batches(x, y, names, "noise", batch_size, prepare),
+        batches.Batches(x[:30], y[:30], names, "noise", 10, prepare),
     )
 
 
@@ -297,7 +297,7 @@ def archive(tmp_path_factory):
 @pytest.fixture
 def known(archive, monkeypatch):
     """The same, taken for the real one."""
-    from support import cifar10
+    from support.data import cifar10
 
     monkeypatch.setattr(cifar10, "SHA256", cifar10.sha256(archive))
     return archive
@@ -305,13 +305,13 @@ def known(archive, monkeypatch):
 
 @contextlib.contextmanager
 def kept_signals():
-    """For `entry.exit_code` in this process: whatever handlers it leaves are put back."""
-    from support import entry
+    """For `ending.exit_code` in this process: whatever handlers it leaves are put back."""
+    from support import ending
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = {number: signal.getsignal(number) for number in numbers}
     try:
-        yield entry.exit_code
+        yield ending.exit_code
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -18,7 +18,7 @@ import pytest
 from conftest import pickled_batch, wait_for, write_archive
 
 from support import cifar10, fetching
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from conftest import SCRIPTS, one_line
 
 from support import command_line
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 def test_options_of_a_script_that_trains():

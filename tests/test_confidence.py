@@ -8,7 +8,7 @@ from PIL import Image
 import cnn_with_gap
 from beyond import transfer_learning as beyond_transfer_learning
 from support import confidence
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 def negative():

@@ -8,7 +8,7 @@ from PIL import Image
 import cnn
 import transfer_learning
 from support import drawing
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 @pytest.fixture

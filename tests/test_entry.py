@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, kept_signals
 
 from support import entry
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 def outcome(capsys, main):

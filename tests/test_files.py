@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from support import files
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):

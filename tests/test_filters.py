@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from conftest import options, run_of
 from PIL import Image
+from support.regularity import kernels_of
 
 import transfer_learning
 import visualize_weights
 from support import filters, images, regularity, run_folder
-from support.entry import ScriptError
-from support.regularity import kernels_of
+from support.ending import ScriptError
 
 
 def test_the_kernels_come_first():

@@ -11,7 +11,7 @@ from PIL import Image
 from test_images import make_folder
 
 from support import folder
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 @pytest.fixture

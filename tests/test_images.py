@@ -7,7 +7,7 @@ from PIL import Image
 
 import utils
 from support import folder, images
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 def make_folder(root, *classes, count=1):

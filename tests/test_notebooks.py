@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, one_line
 
 from notebooks import build
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 TABLES = ["2,280", "5,380", "588,100", "591,390", "3,228,864", "3,239,114", "21,888", "6,390"]
 # Raises what the stop button raises, at the beginning of the second epoch.

@@ -7,7 +7,7 @@ from conftest import options
 
 import transfer_learning
 from support import pretrained
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 from conftest import options, small_batches
 
 from support import records
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 def small_model(optimizer="adam", filters=4, activation="relu", loss="categorical_crossentropy"):

@@ -6,7 +6,7 @@ from PIL import Image
 from test_records import describe
 
 from support import run_folder
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 def take(out, fresh=False, **values):

@@ -8,7 +8,7 @@ import pytest
 from conftest import options, small_batches
 
 from support import entry, run_folder, training
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 
 def small_model(layers=(), optimizer="adam"):

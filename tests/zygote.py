@@ -15,21 +15,15 @@ import warnings
 sys.path.insert(0, sys.argv[1])
 os.environ["MPLBACKEND"] = "agg"
 
-from support import loading
+from support import keras_start
 
-loading.import_keras()
+keras_start.start()
 
-from support import (  # noqa: E402
-    confidence,  # noqa: F401
-    filters,  # noqa: F401
-    images,  # noqa: F401
-    pretrained,  # noqa: F401
-    report,  # noqa: F401
-    sample,
-    training,  # noqa: F401
-)
+from support.data import images, sample  # noqa: E402, F401
+from support.figures import blocks  # noqa: E402, F401
+from support.run import pretrained, training  # noqa: E402, F401
 
-sample.load(0)
+sample.draw(0)
 
 
 def interrupt_in(place, number, call):

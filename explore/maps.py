@@ -1,19 +1,15 @@
-"""Where a network with global average pooling looks: section 5.1 of the article.
+"""ネットワークは画像のどこを見ているか：5.1節のconfidence map。
+論文（Network In Network、3.2節）は、GAPの特徴マップを
+「クラスごとの確信度の地図」として読めると言います。
 
-The paper that the article quotes (Lin, Chen and Yan, "Network In Network", 2013, section 3.2) says:
-"the feature maps can be easily interpreted as categories confidence maps". It has one map a class
-and no dense layer behind the pooling. The article's model has 30 maps and two dense layers, so what
-a map counts for a class must be worked out from what these layers have learned.
+Where does a network look? The confidence maps of section 5.1. The paper (Lin, Chen and Yan, "Network
+In Network", 2013, section 3.2) has one map a class and no dense layer behind the pooling. The article's
+model has 30 maps and two dense layers, so what a map counts for a class is worked out from them.
 """
 
-import textwrap
-
-import keras
-import numpy as np
-from matplotlib import pyplot as plt
-
-from support import drawing, lettering, run_folder
-from support.entry import ScriptError
+from explore import models
+from support import command_line, ending
+from support.ending import ScriptError
 
 MOST_CLASSES = 20  # in the figure
 
@@ -34,6 +30,9 @@ def confidence_maps(model, images, classes):
     Returns:
         Maps `float32` `(N, h, w)` >= 0, and class probabilities `(N, num_classes)`.
     """
+    import keras
+    import numpy as np
+
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     pooling = keras.layers.GlobalAveragePooling2D
     maps = next(layer.input for layer in model.layers if isinstance(layer, pooling))
@@ -49,6 +48,8 @@ def confidence_maps(model, images, classes):
 
 def first_right_and_wrong(labels, predicted):
     """For each class in turn its first recognised and its first mistaken image: rows, or None."""
+    import numpy as np
+
     rows = []
     for label in range(labels.max() + 1):
         for kind in (predicted == labels, predicted != labels):
@@ -57,27 +58,29 @@ def first_right_and_wrong(labels, predicted):
     return rows
 
 
-def plot(test, args):
-    """Draw a right and a wrong image of each class, and beside it the maps of the prediction.
+def main(argv=None):
+    default = models.newest("GlobalAveragePooling2D")
+    args = command_line.parse(__file__, __doc__, argv, model=default, data=None)
+    from keras.layers import GlobalAveragePooling2D
+    from matplotlib import pyplot as plt
 
-    One is the model's. The other is that of the same network before its training, for the same
-    class: a map that needs no training says nothing about what was learned (Adebayo et al.,
-    "Sanity Checks for Saliency Maps", 2018).
+    from support.figures import drawing
 
-    Args:
-        test: `images.Batches` of the test set.
-        args: the command line; `model.keras` and `initial.keras` are in its `out`.
-    """
-    # As they were saved: of this process alone, however many have trained them.
-    trained, untrained = (load(args.out / f"{name}.keras") for name in ("model", "initial"))
-    predicted = trained.predict(test, verbose=0).argmax(axis=1)
-    rows = first_right_and_wrong(test.labels, predicted)[: 2 * MOST_CLASSES]
+    asked = models.load(args.model)
+    if not any(isinstance(layer, GlobalAveragePooling2D) for layer in asked.model.layers):
+        raise ScriptError(f"{args.model}: has no global average pooling; give one of cnn_with_gap.py")
+    (images, labels), class_names = models.test_images(asked, args)
+    predicted = asked.model.predict(images.astype("float32") / 255.0, batch_size=500, verbose=0).argmax(
+        axis=1
+    )
+    rows = first_right_and_wrong(labels, predicted)[: 2 * MOST_CLASSES]
     found = [row for row in rows if row is not None]
-    x, _ = test.prepare(test.images[found], test.labels[found], test.num_classes)
-    maps, probabilities = confidence_maps(trained, x, predicted[found])
-    before, _ = confidence_maps(untrained, x, predicted[found])
-    names = lettering.labels(test.class_names)
-    classes = len(rows) // 2
+    x = images[found].astype("float32") / 255.0
+    maps, probabilities = confidence_maps(asked.model, x, predicted[found])
+    # 学習前の地図と変わらなければ、学習したことは何も示さない (a map that needs no training says nothing
+    # about what was learned: Adebayo et al., "Sanity Checks for Saliency Maps", 2018)
+    before = confidence_maps(asked.untrained, x, predicted[found])[0] if asked.untrained else None
+    names, classes = drawing.shown_names(tuple(class_names)), len(rows) // 2
     figure, axes = plt.subplots(
         classes, 6, figsize=(8.5, 1.5 * classes + 0.9), squeeze=False, layout="constrained"
     )
@@ -86,31 +89,21 @@ def plot(test, args):
     for row, (left, middle, right) in zip(rows, axes.reshape(-1, 3), strict=True):
         if row is None:
             continue
-        image, index = test.images[row], found.index(row)
+        image, index = images[row], found.index(row)
         left.imshow(image)
-        left.set_title(names[test.labels[row]], fontsize=9)
+        left.set_title(names[labels[row]], fontsize=9)
         lay_over(middle, image, maps[index])
         middle.set_title(f"{names[predicted[row]]} {probabilities[index].max():.0%}", fontsize=9)
-        lay_over(right, image, before[index])
-        right.set_title("untrained", fontsize=9)
+        if before is not None:
+            lay_over(right, image, before[index])
+            right.set_title("untrained", fontsize=9)
     figure.suptitle(
-        f"What speaks for the prediction: bright ({test.name}"
-        + f", the first {classes} of {len(names)} classes" * (classes < len(names))
+        f"What speaks for the prediction: bright ({asked.trained_on}"
+        + f"; the first {classes} of {len(names)} classes" * (classes < len(names))
         + ")\nleft: first test image of each class that is recognised; right: first that is not\n"
         "grey or black: nothing speaks for it; each map has a scale of its own"
     )
-    drawing.save(figure, "confidence_maps.png", args)
-
-
-def load(path):
-    try:
-        return run_folder.load_model(path)
-    except Exception as error:  # a damaged file makes Keras raise nearly anything
-        why = textwrap.shorten(str(error), 200, placeholder=" ...")
-        way_out = "no confidence maps without it"
-        if path.stem == "initial":
-            way_out = "remove it, and the same command writes it again"
-        raise ScriptError(f"{path}: cannot be loaded: {why}; {way_out}") from None
+    drawing.save(figure, args.out / "confidence_maps.png")
 
 
 def lay_over(ax, image, values):
@@ -118,3 +111,7 @@ def lay_over(ax, image, values):
     ax.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
     scale = {"vmin": 0, "vmax": values.max() or 1, "extent": extent}
     ax.imshow(values, cmap="inferno", alpha=0.6, interpolation="bilinear", **scale)
+
+
+if __name__ == "__main__":
+    ending.run(main)

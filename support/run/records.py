@@ -6,21 +6,21 @@ import json
 import keras
 import numpy as np
 
-from support.entry import ScriptError
-from support.layers import flat_layers
+from support.ending import ScriptError
 
 # What Keras writes into a configuration that says nothing about the result: names that count up in
 # a process, and where a class lives, which a new version may change.
 INCIDENTAL = {"name", "module", "registered_name", "build_config"}
 
 
-def describe(model, train, test, args):
+def describe(model, train, test, args, **decided):
     """The record of a run, of values that JSON has.
 
     Args:
         model: compiled, with its initial weights.
         train, test: `images.Batches`.
         args: the command line.
+        decided: what else the result depends on, by its name.
     """
     compiled, optimizer = model.get_compile_config(), keras.optimizers.serialize(model.optimizer)
     record = {
@@ -31,12 +31,22 @@ def describe(model, train, test, args):
         "classes": train.class_names,
         "training set": fingerprint(train),
         "test set": fingerprint(test),
-        **{name: getattr(args, name) for name in ("alpha", "weights") if hasattr(args, name)},
-        "optimizer": plain(optimizer),
-        **{name: plain(compiled[name]) for name in ("loss", "metrics")},
+        **({"alpha": args.alpha} if hasattr(args, "alpha") else {}),
+        **decided,
+        "optimizer": settings_of(optimizer),
+        **{name: settings_of(compiled[name]) for name in ("loss", "metrics")},
         "layers": [describe_layer(layer) for layer in flat_layers(model)],
     }
     return json.loads(json.dumps(record, default=str))
+
+
+def flat_layers(model):
+    """The layers of a model in order: a model inside it is opened, an `InputLayer` passed over."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from flat_layers(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer
 
 
 def fingerprint(batches):
@@ -62,19 +72,19 @@ def describe_layer(layer):
         "class": type(layer).__name__,
         "output": output,
         "parameters": layer.count_params(),
-        **plain(layer.get_config()),
+        **settings_of(layer.get_config()),
         "dtype": layer.dtype_policy.name,
     }
 
 
-def plain(value):
+def settings_of(value):
     """A Keras configuration without what is incidental."""
     if isinstance(value, dict) and "class_name" in value:
-        return {"class": value["class_name"], **plain(value.get("config") or {})}
+        return {"class": value["class_name"], **settings_of(value.get("config") or {})}
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items() if key not in INCIDENTAL}
+        return {key: settings_of(item) for key, item in value.items() if key not in INCIDENTAL}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [settings_of(item) for item in value]
     return value
 
 
@@ -94,17 +104,14 @@ def read(path):
         raise ScriptError(f"{path}: {why}; move its folder away, or take another --out") from None
 
 
-def compare(folder, old, new):
+def compare(where, old, new, way_out="--fresh forgets it and starts anew, another --out keeps both"):
     """
     Raises:
         ScriptError: the records differ. The message names the first value that does.
     """
     for key in new:
         if found := difference(old.get(key), new[key], key):
-            raise ScriptError(
-                f"{folder}: holds a run with {found}; "
-                "--fresh forgets it and starts anew, another --out keeps both"
-            )
+            raise ScriptError(f"{where}: holds a run with {found}; {way_out}")
 
 
 def difference(old, new, name):

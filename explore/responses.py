@@ -9,29 +9,31 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import utils
-from support import drawing
-from support.layers import flat_layers
-from support.regularity import kernels_of, regularity
+from explore.regularity import kernels_of, regularity
+from support.ending import ScriptError
+from support.figures import drawing
+from support.run.records import flat_layers
 
 MOST_REGULAR, PATCHES, BATCH = 6, 9, 500
 # Layers before the convolution that only prepare an image.
 PREPARING = ("Normalization", "Rescaling", "Resizing", "ZeroPadding2D")
 
 
-def plot(models, order, tests, args):
+def plot(models, order, tests, out):
     """Draw `responses.png` and `patches.png`, and name the filters that answer to nothing.
 
     Args:
-        models, order: as `filters.load_models` and `filters.order` return them.
+        models: when ("before training", "after training") to a model whose weights begin with kernels.
+        order: of the filters, as `regularity.order` returns it.
         tests: images `uint8` `(N, H, W, 3)` and labels `(N,)`, of the test set; None: there are none.
-        args: the command line.
+        out: the folder for the figures.
     """
     if tests is None:
         return print("what the filters answer to: give --data SOURCE for images to show it on")
     images, labels = tests
     shown = images[first_of_three_classes(labels)]
     responses = {when: apply(first_layers(model, shown), shown) for when, model in models.items()}
-    plot_responses(shown, responses, order, args)
+    plot_responses(shown, responses, order, out)
     model = models["after training"]
     layers = first_layers(model, images)
     strongest = np.concatenate(
@@ -43,7 +45,23 @@ def plot(models, order, tests, args):
     silent = np.flatnonzero(strongest.max(axis=0) <= 0)
     silent = ", ".join(map(str, silent)) or "none"
     print(f"filters that answer to nothing in {len(images):,} test images: {silent}")
-    plot_patches(model, layers, images, strongest, args)
+    plot_patches(model, layers, images, strongest, out)
+
+
+def with_kernels_first(model, path):
+    """The model itself if its first weights are the kernels, else its first convolution.
+
+    Raises:
+        ScriptError: there is no convolution, or it does not work on three channels.
+    """
+    for layer in flat_layers(model):
+        if isinstance(layer, keras.layers.Conv2D):
+            if layer.kernel.shape[2] != 3:
+                raise ScriptError(f"{path}: its first convolution sees {layer.kernel.shape[2]} channels, not 3; "
+                                  "give another model")  # fmt: skip
+            first = model.get_weights()[0]
+            return model if np.array_equal(first, keras.ops.convert_to_numpy(layer.kernel)) else layer
+    raise ScriptError(f"{path}: has no convolution; give another model")
 
 
 def first_of_three_classes(labels):
@@ -74,14 +92,14 @@ def first_layers(model, images):
 
 def apply(layers, images):
     """The convolution's answers to images `uint8`."""
-    return look(layers, images)[1]
+    return inputs_and_answers(layers, images)[1]
 
 
-def look(layers, images):
+def inputs_and_answers(layers, images):
     return layers.predict_on_batch(images.astype("float32") / 255)
 
 
-def plot_responses(images, responses, order, args):
+def plot_responses(images, responses, order, out):
     """Draw how each filter answers to a few images, its tile in the place that it has among the weights.
 
     Args:
@@ -110,10 +128,10 @@ def plot_responses(images, responses, order, args):
         "Where the filters answer: bright, and black where not\n"
         "each tile has a scale of its own, and the place that its filter has in filters.png"
     )
-    drawing.save(figure, "responses.png", args)
+    drawing.save(figure, out / "responses.png")
 
 
-def plot_patches(model, layers, images, strongest, args):
+def plot_patches(model, layers, images, strongest, out):
     """Draw, beside each of the most regular filters, what in the test set excites it most.
 
     Args:
@@ -143,7 +161,7 @@ def plot_patches(model, layers, images, strongest, args):
         f"The most regular filters, and the {PATCHES} patches of the test set that excite each most\n"
         "number and regularity of a filter on the left; the strongest patch first"
     )
-    drawing.save(figure, "patches.png", args)
+    drawing.save(figure, out / "patches.png")
 
 
 def patches(layers, images, number):
@@ -158,7 +176,7 @@ def patches(layers, images, number):
         `float32` `(n, height, width, 3)` in [0, 1]: what the convolution is given there, 0 outside
         of the image, scaled to the range of all of it.
     """
-    given, answers = look(layers, images)
+    given, answers = inputs_and_answers(layers, images)
     given, answers = keras.ops.convert_to_numpy(given), keras.ops.convert_to_numpy(answers)
     given = (given - given.min()) / max(given.max() - given.min(), 1e-7)
     convolution = layers.layers[-1]

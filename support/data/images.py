@@ -1,59 +1,17 @@
-"""The training set and the test set, from wherever they come, as `fit` gets them."""
+"""The training set and the test set, from wherever they come."""
 
-import math
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from support import cifar10, folder, processes, sample
-from support.entry import ScriptError
+from support import processes
+from support.data import cifar10, folder, sample
+from support.data.batches import Batches
+from support.ending import ScriptError
 
 TEST_BATCH_SIZE = 500
 SAMPLE = "the built-in sample"
-
-
-class Batches(keras.utils.PyDataset):
-    """Images and labels that become a batch when it is due.
-
-    They stay `uint8` in memory until then: as `float32` they would take four times as much. One of
-    several processes gets its share of each batch; all shares together are the batch of a single
-    process. The images that are left over when all are shared out are passed over.
-
-    Attributes:
-        images: `uint8` `(N, 32, 32, 3)` in 0..255.
-        labels: `int64` `(N,)`.
-        class_names: what the labels stand for, of which there are `num_classes`.
-        name: of the data, for titles.
-    """
-
-    def __init__(self, images, labels, class_names, name, batch_size, prepare):
-        super().__init__()
-        self.images, self.labels = images, labels
-        self.class_names, self.num_classes, self.name = class_names, len(class_names), name
-        self.batch_size, self.prepare = batch_size, prepare
-        self.order = np.arange(len(labels))
-
-    def shuffle(self, seed, epoch):
-        """Put the images into an order that depends on the seed and the epoch alone.
-
-        `fit` must be told `shuffle=False`, or it shuffles the batches once more.
-        """
-        self.order = np.random.default_rng([seed, epoch]).permutation(len(self.labels))
-
-    def __len__(self):
-        return math.ceil(self.count / self.batch_size)
-
-    @property
-    def count(self):
-        return len(self.labels) - len(self.labels) % processes.count
-
-    def __getitem__(self, index):
-        rows = self.order[: self.count][index * self.batch_size : (index + 1) * self.batch_size]
-        rows = np.split(rows, processes.count)[processes.number]
-        x, y = self.prepare(self.images[rows], self.labels[rows], self.num_classes)
-        return x, y.astype("float32")  # `to_categorical` gives float64, of which JAX warns
 
 
 def batches(args, prepare):
@@ -69,13 +27,13 @@ def batches(args, prepare):
     Raises:
         ScriptError: as `load_data`; or a batch cannot be shared out among the processes.
     """
-    if args.batch_size % processes.count:
+    if args.batch_size % processes.count():
         raise ScriptError(
-            f"--batch-size {args.batch_size}: cannot be shared out among {processes.count} "
+            f"--batch-size {args.batch_size}: cannot be shared out among {processes.count()} "
             "processes; take a multiple"
         )
     train, test, class_names, name = load_data(args)
-    test_size = TEST_BATCH_SIZE + -TEST_BATCH_SIZE % processes.count
+    test_size = TEST_BATCH_SIZE + -TEST_BATCH_SIZE % processes.count()
     return (
         Batches(*train, class_names, name, args.batch_size, prepare),
         Batches(*test, class_names, name, test_size, prepare),
@@ -100,7 +58,7 @@ def load_data(args):
     Raises:
         ScriptError: there is no such data, or it is damaged.
     """
-    (x_train, y_train), (x_test, y_test), class_names, name = find(args.data, args.seed)
+    (x_train, y_train), (x_test, y_test), class_names, name = find_images(args.data, args.seed, args.verbose)
     if args.limit is not None:
         if args.limit < (least := 5 * len(class_names)):
             raise ScriptError(f"--limit {args.limit}: leaves a class without test images; take {least}")
@@ -109,21 +67,21 @@ def load_data(args):
         x_train, y_train = x_train[train], y_train[train]
         x_test, y_test = x_test[test], y_test[test]
     if x_train.dtype == object:  # paths so far, lest files be decoded that nobody wants
-        x_train, x_test = folder.read(x_train), folder.read(x_test)
+        x_train, x_test = folder.decode(x_train, args.verbose), folder.decode(x_test, args.verbose)
     return (x_train, y_train), (x_test, y_test), class_names, name
 
 
-def load_tests(source, seed):
-    """The test set alone, as `load_data` returns it.
+def load_tests(source, seed, verbose):
+    """The test set alone, as `load_data` returns it, and the class names.
 
     Args:
-        source, seed: as `args.data` and `args.seed` of `load_data`.
+        source, seed, verbose: as `args.data`, `args.seed` and `args.verbose` of `load_data`.
     """
-    _, (x, y), _, _ = find(source, seed)
-    return (folder.read(x) if x.dtype == object else x), y
+    _, (x, y), class_names, _ = find_images(source, seed, verbose)
+    return (folder.decode(x, verbose) if x.dtype == object else x, y), class_names
 
 
-def lasting(source, name):
+def absolute_source(source, name):
     """A source that finds the same images from any working folder.
 
     Args:
@@ -134,24 +92,24 @@ def lasting(source, name):
     return str(Path(source).resolve())
 
 
-def find(source, seed):
+def find_images(source, seed, verbose):
     """The images of a source, or the paths of their files; labels; class names; a name for it all."""
     if source is None:
         try:
-            return *cifar10.load(), "CIFAR-10"
+            return *cifar10.load_data(verbose=verbose), "CIFAR-10"
         except ScriptError as error:
             print(f"warning: {error}\nwarning: taking the built-in sample instead", file=sys.stderr)
             source = "sample"
     if source == "cifar10":
-        return *cifar10.load(), "CIFAR-10"
+        return *cifar10.load_data(verbose=verbose), "CIFAR-10"
     if source == "sample":
-        return *sample.load(seed), SAMPLE
+        return *sample.draw(seed), SAMPLE
     path = Path(source)
     if not path.exists():  # any more
         raise ScriptError(f"{path}: no such file or folder; give --data another source")
     if path.is_dir():
-        return *folder.load(path), f"the images in {path.resolve().name}"
-    return *cifar10.load(path), "CIFAR-10"
+        return *folder.list_images(path), f"the images in {path.resolve().name}"
+    return *cifar10.load_data(path), "CIFAR-10"
 
 
 def pick(labels, count, rng):

@@ -4,21 +4,8 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
-
-from support import watcher
-
-LOST = (
-    "another of the processes ended or cannot be reached; "
-    "start all of them again, and the run goes on after its last finished epoch"
-)
-
-# What `processes.join` changes where several processes train one model.
-leave = sys.exit
-explain = None  # a function: what an error means that another process has caused; None for others
-
-# How to go on after an interruption; `training` keeps it up to date.
-after_interruption = ""
 
 
 class ScriptError(Exception):
@@ -65,18 +52,27 @@ def run(main):
     2 for a wrong command line (`argparse`), 1 where the input or the machine is at fault, 130 and
     143 after Ctrl-C and SIGTERM, 141 when nobody reads the output. A bug keeps its traceback.
     """
-    if watcher.is_needed():
-        sys.exit(watcher.run(f"{name_of(sys.argv[0])}: error: {LOST}"))
-    watcher.end_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, Interrupted.on_signal)
     sys.unraisablehook = Interrupted.raise_again
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # names of files may have any bytes
-    code = exit_code(main)
+    several = any(name.startswith("KERAS_DISTRIBUTION_") for name in os.environ)
+    try:
+        code = exit_code(main)
+    except BaseException:  # a bug
+        if not several:
+            raise
+        traceback.print_exc()
+        code = 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the end is near enough
-    leave(code)
+    if several and code:
+        # JAX would wait for the other processes at its exit, and they for this one.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def exit_code(main):
@@ -90,46 +86,23 @@ def exit_code(main):
     except BaseException as error:
         # After a signal every exception is its work: libraries turn one into another.
         if Interrupted.last is None:
-            if (meaning := what_it_means(error)) is None:
+            # `model.summary()` prints by rich, which makes a `SystemExit` of a reader that has gone away.
+            cause = error.__context__ if isinstance(error, SystemExit) else error
+            if isinstance(cause, BrokenPipeError):  # `python cnn.py | head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries once more at its end
+                code = 141
+            elif isinstance(error, SystemExit):
+                code = error.code
+            else:
                 raise
-            code, message = meaning
     if Interrupted.last is not None:
-        code, message = 128 + Interrupted.last, f"interrupted{after_interruption}"
+        code, message = 128 + Interrupted.last, "interrupted"
     if message:
         print(f"{name_of(sys.argv[0])}: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 
-def what_it_means(error):
-    """Exit code and message for an error that comes from outside; None for a bug."""
-    if isinstance(error, SystemExit):
-        # `model.summary()` prints by rich, which makes this of a reader that has gone away.
-        return 141 if isinstance(error.__context__, BrokenPipeError) else error.code, ""
-    if isinstance(error, OSError) and error.filename is None and (broken := broken_output()):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries once more at its end
-        if isinstance(broken, BrokenPipeError):  # `python cnn.py | head`
-            return 141, ""
-        return 1, f"error: standard output: {broken.strerror}; send it elsewhere"
-    if explain and (explanation := explain(error)):
-        return 1, f"error: {explanation}"
-    return None
-
-
-def broken_output():
-    """The error with which standard output fails; None where it works, and takes an empty line."""
-    try:
-        print(flush=True)
-    except OSError as error:
-        return error
-    return None
-
-
-def shows_progress():
-    """Whether a progress bar has its place: on a terminal and in a notebook, not in a log file."""
-    return sys.stdout.isatty() or "ipykernel" in sys.modules
-
-
 def name_of(script):
     """What a script is called: `cnn.py`, or `beyond.cnn`, which runs with `python -m`."""
     path = Path(script)
-    return f"beyond.{path.stem}" if path.parent.name == "beyond" else path.name
+    return f"{path.parent.name}.{path.stem}" if path.parent.name in ("beyond", "explore") else path.name

@@ -1,4 +1,4 @@
-"""Loading Keras: seconds of waiting, and a page of log lines that a reader need not see."""
+"""Keras is loaded, without the page of log lines that a reader need not see, and joined to other processes."""
 
 import contextlib
 import faulthandler
@@ -10,17 +10,18 @@ import re
 import sys
 import tempfile
 
-from support.entry import ScriptError
+from support import processes
+from support.ending import ScriptError
 
 # How TensorFlow's C++ code logs, some of it before TF_CPP_MIN_LOG_LEVEL is heeded.
 LOG_LINE = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d:\d\d:")
 
 
-def import_keras():
-    """Import Keras, and say so in one line if that cannot be.
+def start():
+    """Import Keras, and join the other processes that train the same model, if there are any.
 
     Raises:
-        ScriptError: this Python has not all packages, or they do not work.
+        ScriptError: this Python has not all packages, or they do not work; or as `processes.join`.
     """
     python = f"Python {platform.python_version()} ({sys.executable})"
     try:
@@ -31,9 +32,9 @@ def import_keras():
                 importlib.import_module("tensorflow")
         for package in ("matplotlib", "PIL"):
             if importlib.util.find_spec(package) is None:
-                raise ModuleNotFoundError(f"No module named {package!r}")
+                raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     except ModuleNotFoundError as error:
-        if error.name == os.environ.get("KERAS_BACKEND"):
+        if error.name and error.name == os.environ.get("KERAS_BACKEND"):
             raise ScriptError(
                 f"KERAS_BACKEND={error.name}: not installed for {python}; install it, or unset it"
             ) from None
@@ -47,6 +48,7 @@ def import_keras():
             f"Keras cannot be loaded by {python}: {type(error).__name__}: {error}; look at "
             "KERAS_BACKEND and ~/.keras/keras.json, or install requirements.txt anew"
         ) from None
+    processes.join()
 
 
 @contextlib.contextmanager

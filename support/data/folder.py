@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from support import entry
-from support.entry import ScriptError
+from support.ending import ScriptError
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it says on stderr what it raises
 
@@ -17,8 +16,8 @@ SIZE = 32
 NOT_IMAGES = {"thumbs.db", "desktop.ini"}  # which Windows leaves where images are
 
 
-def load(folder):
-    """The paths of the images in a folder, in place of the images: `read` decodes those wanted.
+def list_images(folder):
+    """The paths of the images in a folder, in place of the images: `decode` reads those wanted.
 
     The first image of each class comes first, then the second of each, and so on.
 
@@ -63,14 +62,17 @@ def visible(folder):
     return [p for p in paths if p.name[0] != "." and p.name.lower() not in NOT_IMAGES]
 
 
-def read(paths):
+def decode(paths, verbose):
     """Decode image files of any size and mode into one `uint8` `(N, 32, 32, 3)`.
+
+    Args:
+        paths: of the files.
+        verbose: of the progress bar, as in `fit`.
 
     Raises:
         ScriptError: a file is not an image, or damaged.
     """
     images = np.empty((len(paths), SIZE, SIZE, 3), dtype="uint8")
-    verbose = 1 if entry.shows_progress() else 2
     progress = keras.utils.Progbar(len(paths), unit_name="image", verbose=verbose)
     # What Pillow warns of in a damaged file ends in an error or does no harm. But above its limit for
     # an image's size it only warns, and refuses at twice the limit.

@@ -59,8 +59,8 @@ def report(models, tests):
     """Print how regular the filters are, beside two kinds of kernels that nobody has trained.
 
     Args:
-        models: as `load_models` returns them.
-        tests: as `test_images` returns them.
+        models: as `responses.plot` gets them.
+        tests: images and labels of a test set, or None.
     """
     shape = kernels_of(models["after training"]).shape[:3]
     noise = regularity(np.random.default_rng(0).normal(size=(*shape, 10_000)))

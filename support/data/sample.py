@@ -33,7 +33,7 @@ SHAPES = {
 
 
 @functools.lru_cache(maxsize=1)  # in a notebook every section asks for it
-def load(seed):
+def draw(seed):
     """Draw 5,000 training and 1,000 test images of ten shapes on cluttered backgrounds.
 
     Hard enough that the sections' lessons show: the shape decides, while the hue helps from the

@@ -1,0 +1,69 @@
+"""どの学習がよかったか：何回かの学習の精度、パラメータ数、
+計算時間を、1つの図と表に並べます。
+
+Which run was better? The curves of any number of runs in one figure, and their accuracy, parameters
+and CPU time in a table.
+"""
+
+from explore import models
+from support import command_line, ending
+from support.ending import ScriptError
+
+
+def read_run(path):
+    """1回の学習の記録 (what a run is on record with).
+
+    Args:
+        path: フォルダーか、その中のmodel.keras (the run's folder, or the model.keras in it).
+
+    Raises:
+        ScriptError: そこに学習の記録がない (there is no run).
+    """
+    file = path / "model.keras" if path.is_dir() else path
+    if run := models.run_of(file):
+        return run
+    raise ScriptError(f"{file}: not of a run of these scripts; give a folder in which one has trained")
+
+
+def row_of(name, state):
+    """表の1行 (a row of the table)."""
+    test, record = state["history"]["val_accuracy"], state["record"]
+    half = next((n for n, value in enumerate(test, 1) if value >= 0.5), "-")
+    best = f"{max(test):.1%} ({test.index(max(test)) + 1})"
+    parameters = sum(layer["parameters"] for layer in record["layers"])
+    return (
+        f"{name:32} {best:>12} {f'{test[-1]:.1%} ({len(test)})':>12} {half:>6} {parameters:>12,}"
+        f" {sum(state['cpu seconds']):>8.0f} s"
+    )
+
+
+def main(argv=None):
+    args = command_line.parse(__file__, __doc__, argv, runs=None)
+    from matplotlib import pyplot as plt
+
+    from support.figures import drawing
+
+    states = {str(path): read_run(path) for path in args.runs}
+    print("テスト精度 (エポック) (test accuracy (epoch); 50 %: the first epoch with half of them right)")
+    print(f"{'run':32} {'best':>12} {'last':>12} {'50 %':>6} {'parameters':>12} {'CPU time':>10}")
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for number, (name, state) in enumerate(states.items()):
+        print(row_of(name, state))
+        history, color = state["history"], f"C{number % 10}"
+        epochs = range(1, len(history["accuracy"]) + 1)
+        axes.plot(epochs, history["accuracy"], "--", color=color, lw=1)
+        axes.plot(epochs, history["val_accuracy"], ".-", color=color, label=name)
+    first = next(iter(states.values()))["record"]
+    for name, state in states.items():
+        if any(state["record"][key] != first[key] for key in ("training set", "test set")):
+            print(f"{name}：ほかの画像で学習した (other images: {state['record']['data']})")
+    axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1), title="solid: test set, dashed: training set")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    drawing.save(figure, args.out / "curves.png")
+
+
+if __name__ == "__main__":
+    ending.run(main)

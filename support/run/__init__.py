@@ -1,0 +1,1 @@
+"""A run that goes on: training, its record, what is saved."""

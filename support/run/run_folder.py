@@ -1,0 +1,104 @@
+"""The folder of a run: one process works in it, and it never takes over somebody else's files."""
+
+import contextlib
+import json
+import os
+import textwrap
+import warnings
+
+import keras
+
+from support import files
+from support.ending import ScriptError
+from support.run import records
+from support.run.state import RECORD
+
+# What a run writes besides: a folder that has one of these and no record is not a run's.
+KEPT = ["model.keras", "initial.keras", "history.csv"]
+FIGURE = "accuracy.png"
+_locks = {}  # the open lock file of each folder that this process has claimed
+
+
+def claim(out, record, fresh):
+    """Claim a folder for this process: a new one, or one that holds the run of this record.
+
+    The process has it until it calls `release`, claims it anew (in a notebook an interrupted cell
+    is run again), or ends, however.
+
+    Args:
+        out: the folder's path.
+        record: of `records.describe`.
+        fresh: whether a run that is there is forgotten.
+
+    Raises:
+        ScriptError: it holds something else, or another process works in it, or it cannot be
+            written to.
+    """
+    release(out)
+    files.make_folder(out)
+    try:
+        lock = files.lock(out / ".lock")
+    except OSError as error:
+        raise files.cannot_write(out, error) from None
+    if lock is None:
+        raise ScriptError(f"{out}: another run is at work there; take another --out")
+    with contextlib.ExitStack() as stack:
+        stack.callback(lock.close)  # if something is wrong
+        if not os.path.lexists(out / RECORD):
+            check_for_others_files(out)
+        elif fresh:
+            records.read(out / RECORD)
+            forget(out)
+        else:
+            records.compare(out, records.read(out / RECORD), record)
+        if not (out / RECORD).exists():
+            with files.replacing(out / RECORD) as part:
+                part.write_text(json.dumps(record, indent=1) + "\n")
+        stack.pop_all()
+    _locks[out.resolve()] = lock
+
+
+def release(out):
+    """Give a folder free, if this process has it."""
+    if lock := _locks.pop(out.resolve(), None):
+        lock.close()
+
+
+def forget(out):
+    """Remove what a run wrote, its record last: while it is there, the rest is the run's."""
+    files.check_figure(out / FIGURE)
+    for name in [FIGURE, *KEPT, RECORD]:
+        try:
+            (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise files.cannot_write(out / name, error) from None
+
+
+def load_model(path, kernels_first=False):
+    """A model that Keras saved, uncompiled.
+
+    Raises:
+        ScriptError: it is damaged, or brings code of its own: safe mode, Keras' default, refuses that;
+            or, if `kernels_first`, its first weights are not kernels for colour images.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of what it cannot load Keras warns, and leaves it random.
+            warnings.simplefilter("error", UserWarning)
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        shape = model.get_weights()[0].shape if kernels_first else (1, 1, 3, 1)
+        if len(shape) != 4 or shape[2] != 3:
+            raise ValueError(f"its first weights {shape} are not kernels (height, width, 3, filters)")
+        return model
+    except Exception as error:  # a damaged file makes Keras raise nearly anything
+        why = textwrap.shorten(str(error), 200, placeholder=" ...")
+        raise ScriptError(f"{path}: cannot be shown: {why}; give another model") from None
+
+
+def check_for_others_files(out):
+    for name in KEPT:
+        if os.path.lexists(out / name):
+            raise ScriptError(
+                f"{out / name}: not from a run of these scripts; move it away, or take another --out"
+            )
+    files.check_figure(out / FIGURE)

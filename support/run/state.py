@@ -1,0 +1,40 @@
+"""What `model.keras` keeps of its run beside the model."""
+
+import json
+import zipfile
+
+RECORD = "run.json"
+
+
+def read(path):
+    """What a run put into its `model.keras`.
+
+    Returns:
+        A dictionary: "record", as in `run.json`; "history", of `fit`; "cpu seconds", a list;
+        "epochs", how many there are to be; "source", where the images are.
+
+    Raises:
+        Exception: it is damaged, or not a run's.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} has changed")
+        return json.loads(archive.read(RECORD))
+
+
+def write(path, run):
+    """Put it there, into the zip archive that Keras has just written and takes its own parts from.
+
+    Args:
+        path: of the archive.
+        run: a `training.Run`.
+    """
+    state = {
+        "record": run.record,
+        "history": run.history,
+        "cpu seconds": run.cpu_seconds,
+        "epochs": run.epochs,
+        "source": run.source,
+    }
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(RECORD, json.dumps(state))
