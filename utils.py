@@ -1,22 +1,26 @@
-"""What several sections share: tiles (3.2), the accuracy figure and what it shows (3.1, 5.1)."""
+"""記事の複数の節で使うもの：タイル状の画像、精度の図、
+図から読み取れること。
+
+What several sections share: tiles (3.2), the accuracy figure and what it shows (3.1, 5.1).
+"""
 
 import math
 
-AHEAD = 0.05  # of training accuracy over test accuracy
+AHEAD = 0.05  # 訓練精度とテスト精度の差 (of training accuracy over test accuracy)
 
 
 def combine_images(images):
-    """Tile images into one, row by row (section 3.2.2).
+    """3.2.2節：画像を1枚のタイル状に並べる (tile images into one, section 3.2.2).
 
     Args:
-        images: an array `(N, H, W, C)` of any dtype, N > 0.
+        images: 配列 (an array) `(N, H, W, C)`, N > 0.
 
     Returns:
-        `(rows * H, columns * W, C)` of the same dtype, with `int(sqrt(N))` columns and zeros in
-        the places of the last row that stay empty.
+        `(行数 * H, 列数 * W, C)`、列数は`int(sqrt(N))`、余った場所は0 (`(rows * H, columns * W, C)`
+        of the same dtype, with `int(sqrt(N))` columns, and zeros in the places that stay empty).
 
     Raises:
-        ValueError: `images` is not 4-D, or has N = 0.
+        ValueError: 4次元でないか、N = 0 (not 4-D, or N = 0).
     """
     import numpy as np
 
@@ -35,16 +39,16 @@ def combine_images(images):
 
 
 def plot_accuracy(history, title, path):
-    """Draw training and test accuracy against the epoch, as in sections 3.1 and 5.1.
+    """3.1節と5.1節の図：訓練精度とテスト精度の推移 (accuracy against the epoch, sections 3.1 and 5.1).
 
     Args:
-        history: `history` of what `fit` returned: lists "accuracy", "val_accuracy" and "val_loss",
-            with one value for each epoch.
-        title: of the figure.
-        path: of the PNG file.
+        history: fitの結果の`history`。エポックごとの値のリスト (of what `fit` returned: lists "accuracy",
+            "val_accuracy" and "val_loss", a value an epoch).
+        title: 図の題 (of the figure).
+        path: PNGのパス (of the PNG file).
 
     Raises:
-        support.ending.ScriptError: the file cannot be written.
+        support.ending.ScriptError: 書き込めない (the file cannot be written).
     """
     import matplotlib.pyplot as plt
 
@@ -52,7 +56,7 @@ def plot_accuracy(history, title, path):
 
     train, test = history["accuracy"], history["val_accuracy"]
     epochs, best = range(1, len(test) + 1), best_epoch(history)
-    figure, axes = plt.subplots(figsize=(7, 4.5))
+    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
     axes.plot(epochs, train, ".-", label="training set")
     axes.plot(epochs, test, ".-", label="test set")
     label = f"best on the test set: {max(test):.1%} in epoch {best}"
@@ -62,28 +66,28 @@ def plot_accuracy(history, title, path):
         label = f"training set ahead by 5 points or more from epoch {ahead} on"
         axes.axvline(ahead, color="0.5", ls="--", label=label)
     axes.axvline(lowest, color="C2", ls=":", label=f"test loss lowest in epoch {lowest}")
-    axes.set(title=title, xlabel="epoch", ylabel="accuracy", ylim=(0, 1))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set(title=title, xlabel="epoch", ylabel="accuracy", xlim=(0.5, len(test) + 0.5), ylim=(0, 1))
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2)  # 曲線に重ねない (never on a curve)
     drawing.save(figure, path)
 
 
 def best_epoch(history):
-    """The first epoch with the highest test accuracy, counted from 1."""
+    """テスト精度が最初に最高になるエポック。1から数える (the first with the highest test accuracy, from 1)."""
     test = history["val_accuracy"]
     return test.index(max(test)) + 1
 
 
 def lowest_loss_epoch(history):
-    """The epoch with the lowest test loss, counted from 1."""
+    """テスト損失が最小のエポック。1から数える (the epoch with the lowest test loss, from 1)."""
     loss = history["val_loss"]
     return loss.index(min(loss)) + 1
 
 
 def ahead_epoch(history):
-    """The epoch from which the training accuracy stays 5 points ahead of the test accuracy, or None."""
+    """訓練精度が5ポイント以上先行し続けるエポック、なければNone (5 points ahead from there on, or None)."""
     pairs = list(zip(history["accuracy"], history["val_accuracy"], strict=True))
     together = [n for n, (train, test) in enumerate(pairs, 1) if train - test < AHEAD]
     first = together[-1] + 1 if together else 1
@@ -91,21 +95,25 @@ def ahead_epoch(history):
 
 
 def print_result(history, data):
-    """Print what the accuracy figure shows.
+    """図から読み取れることを文で示す (print what the accuracy figure shows).
 
     Args:
-        history: as for `plot_accuracy`.
-        data: the name of the images.
+        history: plot_accuracyと同じ (as for `plot_accuracy`).
+        data: 画像の名前 (the name of the images).
     """
     train, test, best = history["accuracy"][-1], history["val_accuracy"], best_epoch(history)
-    print(f"\nTrained on {data}, {len(test)} epochs.")
-    print(f"Best test accuracy: {test[best - 1]:.1%}, in epoch {best}.")
-    print(f"After the last epoch: training accuracy {train:.1%}, test accuracy {test[-1]:.1%}.")
+    print(f"\n学習に使った画像 (trained on): {data}, {len(test)}エポック (epochs: {len(test)})")
+    print(f"テスト精度の最高値 (best test accuracy): {test[best - 1]:.1%}, {best}エポック目 (epoch {best})")
+    print(f"最後のエポック (last epoch): 訓練精度 (training accuracy) {train:.1%}, "
+          f"テスト精度 (test accuracy) {test[-1]:.1%}")  # fmt: skip
     ahead, lowest = ahead_epoch(history), lowest_loss_epoch(history)
     if ahead:
-        print(f"From epoch {ahead} on the training accuracy is 5 points or more ahead of the test accuracy.")
-    # Both together are over-fitting; either alone need not be.
-    both = ", and rises while the network still learns: over-fitting" * bool(ahead and lowest < len(test))
-    print(f"The test loss is lowest in epoch {lowest}{both}.")
+        print(f"訓練精度が5ポイント以上先行 (training accuracy 5 points or more ahead): "
+              f"{ahead}エポック目から (from epoch {ahead} on)")  # fmt: skip
+    print(f"テスト損失の最小値 (lowest test loss): {lowest}エポック目 (epoch {lowest})")
+    if ahead and lowest < len(test):  # 片方だけでは過学習とは限らない (either alone need not be)
+        print(
+            "その後は学習が進むほどテスト損失が増える：過学習 (then it rises while the network learns: over-fitting)"
+        )
     if not data.endswith("CIFAR-10"):
-        print(f"The images are not those of CIFAR-10 but {data}: the article's figures differ.")
+        print(f"CIFAR-10そのものではないので、数値は記事と異なる (not CIFAR-10 itself: {data})")

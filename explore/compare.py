@@ -58,7 +58,7 @@ def main(argv=None):
         if any(state["record"][key] != first[key] for key in ("training set", "test set")):
             print(f"{name}：ほかの画像で学習した (other images: {state['record']['data']})")
     axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1), title="solid: test set, dashed: training set")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

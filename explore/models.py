@@ -56,7 +56,9 @@ class Asked:
     @property
     def trained_on(self):
         """The images and the epochs, for titles."""
-        return f"{self.record['data']}, {self.epochs} epochs" if self.record else "unknown images"
+        if not self.record:
+            return "unknown images"
+        return f"{self.record['data']}, {self.epochs} epoch" + "s" * (self.epochs != 1)
 
 
 def load(path):

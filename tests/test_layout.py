@@ -7,7 +7,8 @@ from conftest import ROOT
 
 # From the top to the bottom. What stands in one row may import each other only as `ALLOWED` says.
 LAYERS = [
-    ["explore", "beyond"],
+    ["explore"],
+    ["beyond"],
     ["show_samples", "cnn", "visualize_weights", "transfer_learning", "cnn_with_gap"],
     ["utils"],
     ["support.figures"],

@@ -112,11 +112,17 @@ class Run(keras.callbacks.History):
             return
         if self.done:
             self.write_history()
+        if 0 < self.done < self.epochs:
+            print(
+                f"{self.out}: {self.done + 1}エポック目から (continuing at epoch {self.done + 1} of {self.epochs})"
+            )
         if self.done < self.epochs:
-            begins = f"continuing at epoch {self.done + 1} of {self.epochs}" if self.done else "a new run"
-            print(f"{self.out}: {begins}; if it is stopped, the same command without --fresh goes on")
+            print(
+                f"{self.out}: 途中で止めても、同じコマンド（--freshなし）で続きから "
+                "(if it is stopped, the same command without --fresh goes on)"
+            )
         else:
-            print(f"{self.out}: has all {self.done} epochs already; --fresh trains anew")
+            print(f"{self.out}: 学習済み (has all {self.done} epochs already); --fresh trains anew")
 
     def on_epoch_begin(self, epoch, logs=None):
         """Set what is random in an epoch, from the seed and the epoch alone."""
