@@ -48,7 +48,7 @@ def main(argv=None):
     model.summary()
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     run = training.resume(model, train, test, args)
-    _results = model.fit(train, epochs=args.epochs, verbose=args.verbose, validation_data=test,
+    _results = model.fit(train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
                          callbacks=[run],  # エポックごとに保存する (saves every epoch)
                          initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
                          shuffle=False)  # 順序はseedとエポックで決まる (by seed and epoch)  # fmt: skip

@@ -59,10 +59,10 @@ def main(argv=None):
     # 4.4 転移学習の実行 (transfer learning)
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     # 事前学習済みモデルのテスト (before training: the output layer knows nothing yet)
-    print(model.evaluate(test, verbose=0))
+    print(model.evaluate(test.dataset, verbose=0))
     # 転移学習してみる (fine-tuning)
     run = training.resume(model, train, test, args, weights=weights or "none")
-    _results = model.fit(train, epochs=args.epochs, verbose=args.verbose, validation_data=test,
+    _results = model.fit(train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
                          callbacks=[run],  # エポックごとに保存する (saves every epoch)
                          initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
                          shuffle=False)  # 順序はseedとエポックで決まる (by seed and epoch)  # fmt: skip

@@ -56,7 +56,7 @@ def main(argv=None):
     model.compile(optimizer=Adam(schedule), loss="categorical_crossentropy", metrics=["accuracy"])
     run = training.resume(model, train, test, args)
     _results = model.fit(
-        train, epochs=args.epochs, verbose=args.verbose, validation_data=test,
+        train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
         callbacks=[run], initial_epoch=run.done, shuffle=False,
     )  # fmt: skip
     utils.plot_accuracy(_results.history, f"beyond.cnn_with_gap on {train.name}", args.out / "accuracy.png")

@@ -59,10 +59,10 @@ def main(argv=None):
     schedule = CosineDecay(0.0, steps - rising, warmup_target=0.001, warmup_steps=rising)
     loss = CategoricalCrossentropy(label_smoothing=0.1)  # 確信しすぎない (not to be quite certain)
     model.compile(optimizer=Adam(schedule), loss=loss, metrics=["accuracy"])
-    print(model.evaluate(test, verbose=0))
+    print(model.evaluate(test.dataset, verbose=0))
     run = training.resume(model, train, test, args, weights=weights or "none")
     _results = model.fit(
-        train, epochs=args.epochs, verbose=args.verbose, validation_data=test,
+        train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
         callbacks=[run], initial_epoch=run.done, shuffle=False,
     )  # fmt: skip
     title = f"beyond.transfer_learning ({weights or 'random'} weights) on {train.name}"
