@@ -34,9 +34,7 @@ def main(argv=None):
     title += "\nsorted: the most regular after training first" * args.sort
     shape = shown["after training"].get_weights()[0].shape
     drawing.plot_tiles(tiles, shape, title, args.out / "filters.png")
-    tests = None
-    if args.data or asked.source:
-        tests, _ = models.test_images(asked, args)
+    tests = models.test_images(asked, args) if args.data or asked.run else None
     regularity.report(shown, tests)
     responses.plot(shown, order, tests, args.out)
 

@@ -69,10 +69,8 @@ def main(argv=None):
     asked = models.load(args.model)
     if not any(isinstance(layer, GlobalAveragePooling2D) for layer in asked.model.layers):
         raise ScriptError(f"{args.model}: has no global average pooling; give one of cnn_with_gap.py")
-    (images, labels), class_names = models.test_images(asked, args)
-    predicted = asked.model.predict(images.astype("float32") / 255.0, batch_size=500, verbose=0).argmax(
-        axis=1
-    )
+    images, labels = models.test_images(asked, args)
+    predicted = asked.predict(images).argmax(axis=1)
     rows = first_right_and_wrong(labels, predicted)[: 2 * MOST_CLASSES]
     found = [row for row in rows if row is not None]
     x = images[found].astype("float32") / 255.0
@@ -80,7 +78,7 @@ def main(argv=None):
     # 学習前の地図と変わらなければ、学習したことは何も示さない (a map that needs no training says nothing
     # about what was learned: Adebayo et al., "Sanity Checks for Saliency Maps", 2018)
     before = confidence_maps(asked.untrained, x, predicted[found])[0] if asked.untrained else None
-    names, classes = drawing.shown_names(tuple(class_names)), len(rows) // 2
+    names, classes = drawing.shown_names(tuple(asked.class_names)), len(rows) // 2
     figure, axes = plt.subplots(
         classes, 6, figsize=(8.5, 1.5 * classes + 0.9), squeeze=False, layout="constrained"
     )

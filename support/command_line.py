@@ -124,5 +124,8 @@ def check_inputs(args):
         )
     if weights not in (None, "imagenet", "none") and not Path(weights).is_file():
         raise ScriptError(f"--weights {weights}: no such file; give imagenet, none or a file")
+    for path in [*(getattr(args, "photos", None) or ()), *(getattr(args, "runs", None) or ())]:
+        if not path.exists():
+            raise ScriptError(f"{path}: no such file or folder; a path with a space needs quotes")
     if model and not model.is_file():
         raise ScriptError(f"{model}: no such file; give a model that Keras saved, or run python cnn.py first")

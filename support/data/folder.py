@@ -85,13 +85,22 @@ def decode(paths, verbose):
 
 
 def read_image(path):
-    """One image: upright, in RGB, its middle square reduced or enlarged to 32 x 32."""
+    """One image as a network gets it: its middle square reduced or enlarged, `uint8` `(32, 32, 3)`."""
+    return np.asarray(ImageOps.fit(open_image(path), (SIZE, SIZE)))
+
+
+def open_image(path):
+    """An image file, upright and in RGB.
+
+    Raises:
+        ScriptError: it is not an image, or damaged.
+    """
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)  # photos are often stored lying on their side
             if image.mode.startswith("I;16"):  # 16 bits of grey, which `convert` would cut off
                 image = Image.fromarray((np.asarray(image) >> 8).astype("uint8"))
-            return np.asarray(ImageOps.fit(image.convert("RGB"), (SIZE, SIZE)))
+            return image.convert("RGB")
     except Exception as error:  # decoders raise whatever they stumble over
         why = "not an image" if isinstance(error, UnidentifiedImageError) else error
         raise ScriptError(f"{path}: {why}; mend or remove it") from None

@@ -59,11 +59,12 @@ def draw(model, title, path):
 
 def blocks_of(model):
     """What is drawn: for each block its layer, kernel and followers, output shape, parameters."""
-    blocks = [["input", "", model.input_shape[1:], 0]]
+    shape = model.input_shape[1:]
+    blocks = [["input", "", shape, 0]]
     for layer in flat_layers(model):
-        last = blocks[-1]
+        name, last = type(layer).__name__, blocks[-1]
         # Not `layer.output.shape`: a model inside this one may have been made for another size.
-        name, shape = type(layer).__name__, tuple(layer.compute_output_shape((None, *last[2]))[1:])
+        shape = tuple(layer.compute_output_shape((None, *shape))[1:])
         size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
         if name.startswith("ZeroPadding"):  # a part of the convolution that follows
             continue
