@@ -2,41 +2,64 @@ import keras
 import pytest
 from conftest import options, small_batches
 
-from support import records
 from support.ending import ScriptError
+from support.run import records
 
 
-def small_model(optimizer="adam", filters=4, activation="relu", loss="categorical_crossentropy"):
+def small_model(
+    optimizer="adam", filters=4, activation="relu", loss="categorical_crossentropy", metrics=("accuracy",)
+):
     _input = keras.Input((8, 8, 3))
     _hidden = keras.layers.Conv2D(filters, 3, activation=activation)(_input)
     _output = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(_hidden))
     model = keras.Model(_input, _output)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    model.compile(optimizer, loss, metrics=list(metrics))
     return model
 
 
-def describe(model=None, train=None, test=None, **values):
+def describe(model=None, train=None, test=None, weights="none", **values):
     batches = small_batches()
-    return records.describe(
-        model or small_model(), train or batches[0], test or batches[1], options(**values)
-    )
+    model, train, test = model or small_model(), train or batches[0], test or batches[1]
+    return records.describe(model, train, test, options(**{"alpha": 0.5} | values), weights=weights)
 
 
 def test_a_record_can_be_read():
-    record = describe(alpha=0.5)
+    record = describe()
+    # What docs/recovery.md says that is compared.
+    assert set(record) == {
+        *("script", "data", "seed", "batch size", "classes", "training set", "test set"),
+        *("optimizer", "loss", "metrics", "layers", "alpha", "weights"),
+    }
+    assert (record["script"], record["data"], record["seed"]) == ("test.py", "noise", 0)
+    assert (record["batch size"], record["alpha"], record["weights"]) == (100, 0.5, "none")
+    assert record["classes"] == ["class 0", "class 1", "class 2"]
+    assert record["training set"]["size"] == 100
+    assert record["test set"]["size"] == 30
     assert record["optimizer"]["class"] == "Adam"
     assert record["optimizer"]["beta_1"] == 0.9
+    assert (record["loss"], record["metrics"]) == ("categorical_crossentropy", ["accuracy"])
     assert record["layers"][0]["class"] == "Conv2D"
     assert record["layers"][0]["output"] == [6, 6, 4]
+    assert record["layers"][0]["parameters"] == 112
     assert record["layers"][0]["kernel_size"] == [3, 3]
     assert record["layers"][0]["dtype"] == "float32"
-    assert record["training set"]["size"] == 100
-    assert record["alpha"] == 0.5
-    assert record["classes"] == ["class 0", "class 1", "class 2"]
+
+
+def test_without_mobilenet_there_is_no_alpha():
+    args = options()
+    assert not hasattr(args, "alpha")
+    assert not {"alpha", "weights"} & set(records.describe(small_model(), *small_batches(), args))
 
 
 def changed(name):
     train, test = small_batches()
+    if name in ("seed", "batch size", "script", "alpha", "weights"):
+        values = {"seed": 1, "batch_size": 50, "script": "x.py", "alpha": 1.0, "weights": "imagenet"}
+        name = name.replace(" ", "_")
+        return describe(**{name: values[name]})
+    if name == "images":
+        train.images[-1, -1, -1, -1] ^= 1
+        return describe(train=train)
     if name == "labels":
         train.labels[[0, 1]] = 1 - train.labels[[0, 1]]
         return describe(train=train)
@@ -65,6 +88,7 @@ def changed(name):
         "filters": {"filters": 5},
         "activation": {"activation": "tanh"},
         "loss": {"loss": "mse"},
+        "metrics": {"metrics": ["mae"]},
     }
     return describe(small_model(**models[name]))
 
@@ -72,6 +96,12 @@ def changed(name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("script", "script test.py, not x.py;"),
+        ("seed", "seed 0, not 1;"),
+        ("batch size", "batch size 100, not 50;"),
+        ("alpha", "alpha 0.5, not 1.0;"),
+        ("weights", "weights none, not imagenet;"),
+        ("images", r"training set images \w{16}, not \w{16};"),
         ("prepare", r"training set prepared 1 \w{16}, not \w{16};"),
         ("labels", r"training set labels \w{16}, not \w{16};"),
         ("test images", r"test set images \w{16}, not \w{16};"),
@@ -85,6 +115,7 @@ def changed(name):
         ("filters", r"layers 1 output 3 4, not 5;"),
         ("activation", "layers 1 activation relu, not tanh;"),
         ("loss", "loss categorical_crossentropy, not mse;"),
+        ("metrics", "metrics 1 accuracy, not mae;"),
     ],
 )
 def test_the_value_that_differs_is_named(name, said):

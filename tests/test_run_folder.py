@@ -2,15 +2,23 @@ import os
 
 import pytest
 from conftest import run_of
+from matplotlib import pyplot as plt
 from PIL import Image
 from test_records import describe
 
-from support import run_folder
+from support import files
 from support.ending import ScriptError
+from support.figures import drawing
+from support.run import run_folder, state
+
+# Written out, and not those of `run_folder`, in which one might be missing.
+KEPT = ["model.keras", "initial.keras", "history.csv"]
+FIGURE = "accuracy.png"
 
 
 def take(out, fresh=False, **values):
-    run_folder.take(out, describe(**values), fresh).close()
+    run_folder.claim(out, describe(**values), fresh)
+    run_folder.release(out)
 
 
 def contents(folder):
@@ -25,24 +33,38 @@ def test_a_new_folder_gets_a_record_and_is_known_again(tmp_path):
     assert contents(tmp_path / "a" / "b") == before
 
 
+def fill(folder):
+    """A folder with all that a run leaves, and a file of the reader's."""
+    take(folder)
+    for name in (*KEPT, "notes.txt", "model.png"):
+        (folder / name).write_text(name)
+    drawing.save(plt.figure(), folder / FIGURE)
+    return contents(folder)
+
+
 def test_a_run_with_other_settings_is_kept_and_with_fresh_forgotten(tmp_path):
-    take(tmp_path)
-    for name in run_folder.KEPT:
-        (tmp_path / name).write_text("kept")
-    (tmp_path / "notes.txt").write_text("mine")
-    before = contents(tmp_path)
+    before = fill(tmp_path)
     with pytest.raises(ScriptError, match="holds a run with seed 0, not 1; --fresh"):
         take(tmp_path, seed=1)
     assert contents(tmp_path) == before
     take(tmp_path, fresh=True, seed=1)
     after = contents(tmp_path)
-    assert set(after) == {"run.json", "notes.txt"}
-    assert after["run.json"] != before["run.json"]
-    assert after["notes.txt"] == b"mine"
+    assert set(after) == {"run.json", "notes.txt", "model.png"}
+    assert after.pop("run.json") != before["run.json"]
+    assert after == {name: before[name] for name in after}
+
+
+def test_fresh_removes_nothing_where_the_figure_is_not_ours(tmp_path):
+    fill(tmp_path)
+    Image.new("RGB", (3, 3)).save(tmp_path / FIGURE)
+    before = contents(tmp_path)
+    with pytest.raises(ScriptError, match=r"accuracy.png: not written by these scripts; move it away"):
+        take(tmp_path, fresh=True)
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-@pytest.mark.parametrize("name", [*run_folder.KEPT, *run_folder.FIGURES])
+@pytest.mark.parametrize("name", [*KEPT, FIGURE])
 def test_a_file_of_the_reader_s_is_never_taken_over(tmp_path, name, fresh):
     if name.endswith(".png"):
         Image.new("RGB", (3, 3)).save(tmp_path / name)
@@ -70,14 +92,31 @@ def test_a_lock_file_of_the_reader_s_stays_as_it_is(tmp_path):
     assert (tmp_path / ".lock").read_text() == "mine"
 
 
-def test_two_runs_do_not_share_a_folder_and_an_error_gives_it_free(tmp_path):
-    lock = run_folder.take(tmp_path, describe(), False)
+def is_free(out):
+    """Whether another process could claim the folder."""
+    if lock := files.lock(out / ".lock"):
+        lock.close()
+    return lock is not None
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    lock = files.lock(tmp_path / ".lock")
     with pytest.raises(ScriptError, match="another run is at work there; take another --out"):
         take(tmp_path)
     lock.close()
-    with pytest.raises(ScriptError, match="seed 0, not 1"):
-        take(tmp_path, seed=1)
+    run_folder.claim(tmp_path, describe(), False)
+    assert not is_free(tmp_path)
+    run_folder.claim(tmp_path, describe(), False)  # an interrupted cell of a notebook that is run again
+    assert not is_free(tmp_path)
+    run_folder.release(tmp_path)
+    assert is_free(tmp_path)
+
+
+def test_an_error_gives_the_folder_free(tmp_path):
     take(tmp_path)
+    with pytest.raises(ScriptError, match="seed 0, not 1"):
+        run_folder.claim(tmp_path, describe(seed=1), False)
+    assert is_free(tmp_path)
 
 
 def test_a_link_is_not_followed_into_what_it_points_to(tmp_path):
@@ -93,9 +132,8 @@ def test_what_a_run_keeps_is_found_again_or_damaged(tmp_path):
     path = tmp_path / "model.keras"
     path.touch()
     history = {"loss": [0.1, 2 / 3], "accuracy": [0.5, 1e-30]}
-    run_folder.write_state(path, run_of({"seed": 3}, history, [1.25, 2.5]))
-    state = run_folder.read_state(path)
-    assert state == {
+    state.write(path, run_of({"seed": 3}, history, [1.25, 2.5]))
+    assert state.read(path) == {
         "record": {"seed": 3},
         "history": history,
         "cpu seconds": [1.25, 2.5],
@@ -106,4 +144,4 @@ def test_what_a_run_keeps_is_found_again_or_damaged(tmp_path):
     for place in range(30, 100, 7):  # within what is kept: its checksum finds each change
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
         with pytest.raises(Exception, match=".+"):
-            run_folder.read_state(path)
+            state.read(path)

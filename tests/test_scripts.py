@@ -10,7 +10,12 @@ from PIL import Image
 
 import transfer_learning
 
-WEIGHTS = ["filters.png", "patches.png", "responses.png", "weight.png", "weight_before.png"]
+WEIGHTS = ["filters.png", "weight.png", "weight_before.png"]
+ANSWERS = ["filters.png", "patches.png", "responses.png"]
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_show_samples(script, small, tmp_path):
@@ -26,56 +31,65 @@ def test_show_samples(script, small, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_files(script, small, tmp_path):
-    command = ["visualize_weights.py", "--data", small, "--epochs", 1]
     found = []
     for folder, seed in (("one", 0), ("two", 0), ("other", 1)):
         (tmp_path / folder).mkdir()
-        script(*command, "--seed", seed, folder=folder)
+        script("cnn.py", "--data", small, "--epochs", 1, "--seed", seed, folder=folder)
+        script("visualize_weights.py", folder=folder)
+        script("-m", "explore.filters", folder=folder)
         results = tmp_path / folder / "results"
         paths = [results / "visualize_weights" / name for name in WEIGHTS]
+        paths += [results / "explore" / "filters" / name for name in ANSWERS]
         found.append([path.read_bytes() for path in (*paths, results / "cnn" / "history.csv")])
     assert found[0] == found[1]
     assert all(one != other for one, other in zip(found[0], found[2], strict=True))
 
 
-def test_visualize_weights_trains_first_where_there_is_no_model(script, small, tmp_path):
-    training = ["--data", small, "--epochs", 1]
-    done = script("visualize_weights.py", *training)
-    assert "running cnn.py first" in done.stdout
+def test_what_is_shown_of_a_trained_network(script, small, tmp_path):
+    script("cnn.py", "--data", small, "--epochs", 1)
+    assert epochs_in(tmp_path / "results" / "cnn") == 1
+    # The article's figures, of the network before and after training.
+    done = script("visualize_weights.py")
     assert done.stderr == ""
     folder = tmp_path / "results" / "visualize_weights"
-    assert sorted(p.name for p in folder.iterdir()) == WEIGHTS
+    assert names_in(folder) == WEIGHTS
     assert Image.open(folder / "weight.png").size == (16 * 5 * 5, 16 * 6 * 5)
     assert (folder / "weight.png").read_bytes() != (folder / "weight_before.png").read_bytes()
-    assert epochs_in(tmp_path / "results" / "cnn") == 1
-    # The same images are found again, though nobody names them.
-    again = script("visualize_weights.py").stdout
-    assert "running cnn.py" not in again
-    assert "leading eigenvectors" in again
-    assert "to nothing in 20 test images" in again
-    # Sorted figures, and the article's tiles as they were.
-    assert "of 30 above" in script("visualize_weights.py", "--sort", "--out", "sorted").stdout
-    changed = [
-        name for name in WEIGHTS if (folder / name).read_bytes() != (tmp_path / "sorted" / name).read_bytes()
-    ]
+    # The question that goes further finds the images again, though nobody names them.
+    said = script("-m", "explore.filters").stdout
+    assert "leading eigenvectors" in said
+    assert "to nothing in 20 test images" in said
+    plain = tmp_path / "results" / "explore" / "filters"
+    assert names_in(plain) == ANSWERS
+    # Sorted figures, with the patches as they were.
+    assert "of 30 above" in script("-m", "explore.filters", "--sort", "--out", "sorted").stdout
+    changed = [n for n in ANSWERS if (plain / n).read_bytes() != (tmp_path / "sorted" / n).read_bytes()]
     assert changed == ["filters.png", "responses.png"]
-    # Images to show it on are no wish to train.
-    shown = script("visualize_weights.py", "--data", "sample").stdout
-    assert "running cnn.py" not in shown
-    assert "to nothing in 1,000 test images" in shown
-    # A wish that does not fit the model at hand is not passed over.
-    other = script("visualize_weights.py", *training, "--seed", 3, code=1)
-    one_line(other, "seed 0, not 3", "--fresh")
-    trained = script("visualize_weights.py", "results/cnn/model.keras", "--epochs", 2, code=1)
-    one_line(trained, "--epochs", "is for training")
-    few = script("visualize_weights.py", "results/cnn/model.keras", "--data", "sample").stdout
-    assert "to nothing in 1,000 test images" in few
+    # A network of these classes has no answer for images of others, and has nothing to pool.
+    one_line(script("-m", "explore.filters", "--data", "sample", code=1), "a, b, c, d", "--data")
+    one_line(script("-m", "explore.maps", "results/cnn/model.keras", code=1), "no global average pooling")
+
+
+def test_a_model_alone_is_shown_after_training_only(script, small, tmp_path):
+    script("cnn.py", "--data", small, "--epochs", 1)
     (tmp_path / "results" / "cnn" / "model.keras").rename(tmp_path / "alone.keras")
-    alone = script("visualize_weights.py", "alone.keras", "--out", "alone").stdout
-    assert "filters before training are not shown" in alone
-    # Its images are known still; they go, and the figures that need none are there all the same.
-    assert "to nothing in 20 test images" in alone
+    done = script("visualize_weights.py", "alone.keras", "--out", "alone")
+    assert "initial.kerasがないので学習前は省く" in done.stdout
+    assert "the filters before training are left out" in done.stdout
+    assert names_in(tmp_path / "alone") == ["filters.png", "weight.png"]
+    # Its images are known still.
+    assert "to nothing in 20 test images" in script("-m", "explore.filters", "alone.keras").stdout
     one_line(script("visualize_weights.py", "no.keras", code=1), "no.keras", "no such file")
+    one_line(script("visualize_weights.py", code=1), "results/cnn/model.keras", "python cnn.py")
+
+
+def test_the_maps_are_of_the_newest_network_that_has_them(script, small, tmp_path):
+    script("cnn_with_gap.py", "--data", small, "--epochs", 1)
+    script("cnn.py", "--data", small, "--epochs", 1)  # newer, but without pooling
+    done = script("-m", "explore.maps")
+    assert done.stdout.startswith("results/cnn_with_gap/model.keras: 5,784 parameters, trained on ")
+    assert done.stderr == ""
+    assert names_in(tmp_path / "results" / "explore" / "maps") == ["confidence_maps.png"]
 
 
 def test_without_cifar10_a_script_goes_on_with_the_sample_and_says_so(script):
@@ -83,7 +97,7 @@ def test_without_cifar10_a_script_goes_on_with_the_sample_and_says_so(script):
     assert "not in Keras' cache" in done.stderr
     assert "taking the built-in sample instead" in done.stderr
     assert len(done.stderr.splitlines()) == 2
-    assert "not those of CIFAR-10 but the built-in sample" in done.stdout
+    assert "(not CIFAR-10 itself: the built-in sample)" in done.stdout
 
 
 def test_cifar10_by_name_is_cifar10_or_an_error(script, tmp_path):
@@ -97,7 +111,7 @@ def test_cifar10_by_name_is_cifar10_or_an_error(script, tmp_path):
 def test_weights_left_out_are_the_best_to_be_had_and_weights_named_are_those(start, script, small):
     command = ["transfer_learning.py", "--data", small, "--alpha", "0.25"]
     # The untrained model is evaluated, and then the training is stopped before it begins.
-    stop = ("support.training:resume", int(signal.SIGINT), 1)
+    stop = ("support.run.training:resume", int(signal.SIGINT), 1)
     left_out = start(*command, interrupt=stop).wait()
     assert "no transfer learning" in left_out.stderr
     none = start(*command, "--weights", "none", interrupt=stop).wait()
@@ -147,3 +161,4 @@ def test_one_s_own_images_with_names_in_japanese(script, tmp_path):
     assert done.stderr == ""
     assert "the images in 写真" in done.stdout
     assert script("show_samples.py", "--data", "写真").stderr == ""
+    assert script("-m", "explore.maps").stderr == ""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import options, small_batches
 
-from support import entry, run_folder, training
 from support.ending import ScriptError
+from support.run import training
 
 
 def small_model(layers=(), optimizer="adam"):
@@ -29,14 +29,16 @@ def small_model(layers=(), optimizer="adam"):
 def small_run(out, epochs=2, layers=(), optimizer="adam", evaluate_first=False, extra=(), **values):
     """A real training run, of a moment."""
     args = options(out=out, epochs=epochs, batch_size=20, **values)
+    keras.utils.set_random_seed(args.seed)
     train, test = small_batches()
-    training.set_up(args)
     model = small_model(layers, optimizer)
     if evaluate_first:
-        model.evaluate(test, verbose=0)
-    resumed = training.resume(model, train, test, args)
-    resumed |= {"callbacks": [*resumed["callbacks"], *extra], "verbose": 0}
-    return model.fit(train, epochs=epochs, validation_data=test, **resumed)
+        model.evaluate(test.dataset, verbose=0)
+    run = training.resume(model, train, test, args)
+    return model.fit(
+        train.dataset, epochs=epochs, verbose=0, validation_data=test.dataset,
+        callbacks=[run, *extra], initial_epoch=run.done, shuffle=False,
+    )  # fmt: skip
 
 
 def test_a_run_leaves_its_files(tmp_path):
@@ -104,10 +106,39 @@ def test_a_continued_run_is_the_uninterrupted_one(tmp_path, capsys, kind):
     small_run(tmp_path / "halves", epochs=1, **kind)
     capsys.readouterr()
     results = small_run(tmp_path / "halves", epochs=3, **kind)
-    assert "halves: continuing at epoch 2 of 3" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "halves: " in said
+    assert "(continuing at epoch 2 of 3)" in said
+    assert "(if it is stopped, the same command without --fresh goes on)" in said
     whole, halves = (tmp_path / name / "history.csv" for name in ("whole", "halves"))
     assert whole.read_bytes() == halves.read_bytes()
     assert len(results.history["loss"]) == 3
+
+
+class Draws(keras.callbacks.Callback):
+    """How far the generators of the random layers have come, at the beginning of each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.states = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        variables = self.model.non_trainable_variables
+        states = [v for v in variables if v.name == "seed_generator_state"]
+        self.states.append([keras.ops.convert_to_numpy(state).tolist() for state in states])
+
+
+def test_no_step_of_a_run_draws_what_another_has_drawn(tmp_path):
+    """A generator begins an epoch with the number of the steps before it, of five an epoch."""
+    layers = [lambda: keras.layers.Dropout(0.5), lambda: keras.layers.GaussianNoise(0.1)]
+    first, second = Draws(), Draws()
+    small_run(tmp_path, epochs=2, layers=layers, extra=[first])
+    small_run(tmp_path, epochs=4, layers=layers, extra=[second])
+    steps = first.states + second.states
+    assert [[drawn for _, drawn in states] for states in steps] == [[n, n] for n in range(20)]
+    seeds = {tuple(seed for seed, _ in states) for states in steps}
+    assert len(seeds) == 1  # in all epochs, and of each layer its own
+    assert len(set(*seeds)) == 2
 
 
 def test_each_epoch_has_an_order_of_its_own_and_each_seed(tmp_path):
@@ -190,7 +221,7 @@ def test_keras_own_backup_carries_the_optimizer_but_repeats_an_epoch(tmp_path):
 
 def test_keras_reads_a_model_that_has_a_history_in_it(tmp_path):
     results = small_run(tmp_path)
-    assert run_folder.RECORD in zipfile.ZipFile(tmp_path / "model.keras").namelist()
+    assert "run.json" in zipfile.ZipFile(tmp_path / "model.keras").namelist()
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for one, other in zip(loaded.get_weights(), results.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -268,17 +299,3 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         small_run(tmp_path, epochs=3, extra=[Spoil()])
     assert (tmp_path / "model.keras").read_bytes() == kept
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 2
-
-
-def test_an_interruption_says_how_to_go_on(tmp_path):
-    small_run(tmp_path, epochs=1)
-    assert entry.after_interruption == " after the last epoch; to go on: python test.py"
-    args = options(out=tmp_path, epochs=3, batch_size=20)
-    train, test = small_batches()
-    training.set_up(args)
-    training.resume(small_model(), train, test, args)
-    assert entry.after_interruption == " after epoch 1 of 3; to go on: python test.py"
-    args.out = tmp_path / "new"
-    training.set_up(args)
-    training.resume(small_model(), train, test, args)
-    assert entry.after_interruption == " in the first epoch; to go on: python test.py"

@@ -3,12 +3,14 @@ import math
 import matplotlib.image
 import numpy as np
 import pytest
-from conftest import options
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import cnn
+import transfer_learning
 import utils
+from support.figures import drawing
 
 
 def slow_combine_images(images):
@@ -48,9 +50,10 @@ def test_combine_images_wants_a_batch(shape):
         utils.combine_images(np.zeros(shape))
 
 
-def test_prepare():
+@pytest.mark.parametrize("script", [cnn, transfer_learning])
+def test_prepare(script):
     images = np.arange(24, dtype="uint8").reshape(2, 2, 2, 3) + 232
-    x, y = utils.prepare(images, np.array([3, 0]), 4)
+    x, y = script.prepare(images, np.array([3, 0]), 4)
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x, images.astype("float32") / 255)
     assert x.max() == 1
@@ -63,10 +66,10 @@ def history(test, train=None, loss=None):
 
 
 def test_the_accuracy_figure_marks_the_best_epoch(tmp_path):
-    places = []
+    places, path = [], tmp_path / "accuracy.png"
     for test in ([0.9, 0.6, 0.5], [0.5, 0.9, 0.6], [0.5, 0.6, 0.9]):
-        utils.plot_accuracy(history(test), "T", options(out=tmp_path))
-        pixels = matplotlib.image.imread(tmp_path / "accuracy.png")[..., :3]
+        utils.plot_accuracy(history(test), "T", path)
+        pixels = matplotlib.image.imread(path)[..., :3]
         above = pixels[: len(pixels) // 2]  # the legend lies below
         red = np.abs(above - np.array([214, 39, 40]) / 255).max(axis=2) < 0.05
         assert red.sum() > 20
@@ -77,10 +80,85 @@ def test_the_accuracy_figure_marks_the_best_epoch(tmp_path):
 def test_the_accuracy_figure_shows_where_the_two_part(tmp_path):
     """Two vertical lines: grey, where the training set is 5 points ahead; green, the lowest loss."""
     test, train, loss = [0.3, 0.3, 0.3, 0.3], [0.3, 0.3, 0.36, 0.5], [2.0, 1.0, 3.0, 4.0]
-    utils.plot_accuracy(history(test, train, loss), "T", options(out=tmp_path))
+    utils.plot_accuracy(history(test, train, loss), "T", tmp_path / "accuracy.png")
     pixels = matplotlib.image.imread(tmp_path / "accuracy.png")[..., :3]
     above = pixels[60 : len(pixels) // 3]
     grey = np.abs(above - 0.5).max(axis=2) < 0.03
     green = np.abs(above - np.array([44, 160, 44]) / 255).max(axis=2) < 0.1
     assert 0.3 < green.nonzero()[1].mean() / pixels.shape[1] < 0.55
     assert 0.55 < grey.nonzero()[1].mean() / pixels.shape[1] < 0.75
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 20, 150])
+def test_the_accuracy_figure_has_whole_epochs_and_its_legend_below(tmp_path, monkeypatch, epochs):
+    drawn, save = [], drawing.save
+
+    def keep(figure, path):
+        drawn.append(figure)
+        save(figure, path)
+
+    monkeypatch.setattr(drawing, "save", keep)
+    rising = [0.5 + n / 400 for n in range(epochs)]
+    utils.plot_accuracy(history(rising, [n + 0.1 for n in rising]), "T", tmp_path / "accuracy.png")
+    (figure,) = drawn
+    figure.canvas.draw()
+    (axes,), (legend,) = figure.axes, figure.legends
+    low, high = axes.get_xlim()
+    labels = [
+        label.get_text() for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high
+    ]
+    assert labels
+    assert all(label.isdigit() and 1 <= int(label) <= epochs for label in labels)
+    assert len(legend.get_texts()) == 5
+    assert legend.get_window_extent().y1 <= axes.get_tightbbox().y0
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "epoch"),
+    [
+        ([0.5, 0.6, 0.7, 0.8], [0.5, 0.58, 0.6, 0.6], 3),
+        ([0.5, 0.6, 0.7, 0.8], [0.4, 0.58, 0.6, 0.6], 3),  # ahead, together again, ahead
+        ([0.5, 0.6], [0.4, 0.5], 1),
+        ([0.5, 0.7, 0.6], [0.5, 0.6, 0.6], None),
+        ([0.41], [0.46], None),
+    ],
+)
+def test_from_which_epoch_the_training_accuracy_is_ahead(train, test, epoch):
+    assert utils.ahead_epoch(history(test, train)) == epoch
+
+
+def test_the_first_of_several_best_epochs():
+    assert utils.best_epoch(history([0.5, 0.6, 0.6])) == 2
+    assert utils.lowest_loss_epoch(history([0.5] * 3, loss=[2, 1, 1])) == 2
+
+
+def test_over_fitting_is_said_where_both_signs_are_there(capsys):
+    utils.print_result(history([0.5, 0.62, 0.6], [0.5, 0.7, 0.9], [2, 1, 1.5]), "CIFAR-10")
+    said = capsys.readouterr().out
+    assert "(trained on): CIFAR-10, 3エポック (epochs: 3)" in said
+    assert "(best test accuracy): 62.0%, 2エポック目 (epoch 2)" in said
+    assert "(training accuracy) 90.0%, テスト精度 (test accuracy) 60.0%" in said
+    assert "(training accuracy 5 points or more ahead): 2エポック目から (from epoch 2 on)" in said
+    assert "(lowest test loss): 2エポック目 (epoch 2)" in said
+    assert "過学習" in said
+    assert "(then it rises while the network learns: over-fitting)" in said
+    assert "not CIFAR-10" not in said
+
+
+@pytest.mark.parametrize("data", ["the built-in sample", "the images in small", "the images in CIFAR-10"])
+def test_images_that_are_not_those_of_cifar10_are_said(capsys, data):
+    utils.print_result(history([0.5]), data)
+    said = f"CIFAR-10そのものではないので、数値は記事と異なる (not CIFAR-10 itself: {data})"
+    assert (said in capsys.readouterr().out) == (data != "the images in CIFAR-10")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "loss"),
+    [([0.41], [0.46], [1]), ([0.3, 0.9], [0.2, 0.5], [2, 1]), ([0.5, 0.6], [0.5, 0.6], [1, 2])],
+)
+def test_over_fitting_is_not_said_where_the_numbers_do_not_carry_it(capsys, train, test, loss):
+    utils.print_result(history(test, train, loss), "CIFAR-10")
+    said = capsys.readouterr().out
+    assert "over-fitting" not in said
+    assert "過学習" not in said
+    assert ("points or more ahead" in said) == (train == [0.3, 0.9])
