@@ -13,7 +13,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-LAYERS = "Input Dense Flatten Conv2D MaxPooling2D GlobalAveragePooling2D MobileNet Model".split()
+LAYERS = [
+    "Input",
+    "Dense",
+    "Flatten",
+    "Conv2D",
+    "MaxPooling2D",
+    "GlobalAveragePooling2D",
+    "MobileNet",
+    "Model",
+]
 TOKEN = re.compile(r"\w+(?:\.\d*)?|\S")
 
 
@@ -66,7 +75,13 @@ def count(name):
 
 
 if __name__ == "__main__":
-    for name in ("show_samples.py", "cnn.py", "visualize_weights.py", "transfer_learning.py", "cnn_with_gap.py"):
+    for name in (
+        "show_samples.py",
+        "cnn.py",
+        "visualize_weights.py",
+        "transfer_learning.py",
+        "cnn_with_gap.py",
+    ):
         own, lines, others = count(name)
         print(f"{name}: {own} of {lines} lines are the article's, {own / lines:.0%}")
         if "-v" in sys.argv:
