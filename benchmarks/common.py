@@ -1,5 +1,6 @@
-"""What the benchmarks share: a child process that reports in JSON, medians, and the table."""
+"""What the benchmarks share: their options, children that report in JSON, runs and medians, the table."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -17,6 +18,34 @@ sys.path.insert(0, str(ROOT))  # the scripts lie flat and are no package
 from support.files import replacing  # noqa: E402
 
 ONE_CORE = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
+
+
+def parser_of(doc, rounds=True, data=None, child=None):
+    """The command line of a benchmark.
+
+    Args:
+        rounds: whether it measures several times.
+        data: the help of --data, if it needs images.
+        child: how many words `measure` gives to it when it is its own child.
+    """
+    parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
+    if rounds:
+        parser.add_argument("--rounds", type=int, default=5)
+    if data:
+        parser.add_argument("--data", default="cifar10", metavar="SOURCE", help=data)
+    if child:
+        parser.add_argument("--child", nargs=child, help=argparse.SUPPRESS)
+    return parser
+
+
+def in_turn(rounds, cases, measure_one):
+    """Each case to its measurements: in turn, so that what else the machine does hits all alike."""
+    found = {case: [] for case in cases}
+    for number in range(rounds):
+        for case in cases:
+            found[case].append(measure_one(case))
+            print(number + 1, case, found[case][-1], flush=True)
+    return found
 
 
 def measure(program, *arguments, python=sys.executable, **variables):
@@ -63,17 +92,17 @@ def run(words, folder, log, append=False):
     part.replace(log)
 
 
-def noise(count, batch_size=100, prepare=None):
+def noise(count, batch_size=100):
     """A training set of noise, which costs the same as photographs."""
     import numpy as np
 
-    import utils
-    from support import images
+    from cnn import prepare
+    from support.data.batches import Batches
 
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
     y = rng.integers(0, 10, count)
-    return images.Batches(x, y, list(range(10)), "noise", batch_size, prepare or utils.prepare)
+    return Batches(x, y, list(range(10)), "noise", batch_size, prepare)
 
 
 def compiled_cnn(**options):
@@ -84,12 +113,25 @@ def compiled_cnn(**options):
     return model
 
 
-def cpu_seconds(model, train, times):
-    """The CPU time of each of so many epochs of training, after one that is not counted."""
+def load_data(source):
+    """CIFAR-10, or other images, as `show_samples.py` gets them."""
+    from support import command_line
+    from support.data import images
+
+    return images.load_data(command_line.parse(__file__, "", ["--data", str(source)]))
+
+
+def cpu_seconds(model, train, times, shuffle=False, **options):
+    """The CPU time of each of so many epochs of training, after one that is not counted.
+
+    Args:
+        train: what `fit` gets, such as `Batches.dataset`.
+        options: for `fit`.
+    """
     spent = []
     for _ in range(times + 1):
         start = time.process_time()
-        model.fit(train, shuffle=False, verbose=0)
+        model.fit(train, shuffle=shuffle, verbose=0, **options)
         spent.append(time.process_time() - start)
     return spent[1:]
 
@@ -108,10 +150,10 @@ def spread(values, digits=1):
 
 def run_of(folder):
     """What is kept of a finished run: its curves, an entry an epoch, and what was trained."""
-    from support import run_folder
+    from support.run import state
 
-    state = run_folder.read_state(folder / "model.keras")
-    record, curves = state["record"], state["history"] | {"cpu seconds": state["cpu seconds"]}
+    kept = state.read(folder / "model.keras")
+    record, curves = kept["record"], kept["history"] | {"cpu seconds": kept["cpu seconds"]}
     return {
         "seed": record["seed"],
         "parameters": sum(layer["parameters"] for layer in record["layers"]),
@@ -125,7 +167,7 @@ def recipe_of(record):
     """What a table's runs have to share with the script: the network in eight letters, and more.
 
     Args:
-        record: of a run, as `support.records` describes it.
+        record: of a run, as `support.run.records` describes it.
     """
     kept = ("class", "output", "parameters", "trainable", "rate", "interpolation")
     layers = [[layer.get(key) for key in kept] for layer in record["layers"]]

@@ -7,14 +7,13 @@ all alike. What is timed is an epoch with its validation, but never the first, w
 it. It takes the packages of requirements-dev.txt.
 """
 
-import argparse
 import json
 import os
 import statistics
 import tempfile
 import time
 
-from common import measure, median, write
+from common import in_turn, load_data, measure, median, parser_of, write
 
 EPOCHS = 3
 # Multiplications and additions for an image: convolution and dense layers forward; backward the
@@ -144,12 +143,9 @@ def matrix_rate():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", default="cifar10", help="as for cnn.py; all of CIFAR-10's size")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_of(__doc__, data="as for cnn.py; all of CIFAR-10's size", child=3)
     others = [name for name in CONTENDERS if name != BASE]
     parser.add_argument("--only", nargs="*", default=others, choices=others, help=f"beside {BASE}")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         return child(*args.child)
@@ -157,22 +153,20 @@ def main():
 
     import numpy as np
 
-    from support import command_line, images
-
-    results, rates = {name: [] for name in names}, []
+    rate = "matrix product"
     with tempfile.TemporaryDirectory() as folder:
-        loaded = images.load_data(command_line.parse(__file__, "", ["--data", args.data]))
-        (x_train, y_train), (x_test, y_test), _, source = loaded
+        (x_train, y_train), (x_test, y_test), _, source = load_data(args.data)
         for n, array in enumerate((x_train, y_train, x_test, y_test)):
             np.save(f"{folder}/{n}.npy", array)
-        for n in range(args.rounds):
-            rates.append(measure(__file__, "matrix product", folder, args.data)["rate"])
-            for name in names:
-                backend = {"KERAS_BACKEND": CONTENDERS[name][1]} if CONTENDERS[name][1] else {}
-                results[name].append(measure(__file__, name, folder, args.data, **backend))
-                print(n + 1, name, results[name][-1], flush=True)
 
-    limit = (len(x_train) * TRAINING + len(x_test) * TESTING) / statistics.median(rates)
+        def measure_one(name):
+            backend = CONTENDERS[name][1] if name != rate else ""
+            return measure(__file__, name, folder, args.data, **{"KERAS_BACKEND": backend} if backend else {})
+
+        results = in_turn(args.rounds, [rate, *names], measure_one)
+
+    rate = median(results.pop(rate), "rate")
+    limit = (len(x_train) * TRAINING + len(x_test) * TESTING) / rate
 
     def ratio(name, key):
         """To the article's code, round by round."""
@@ -193,7 +187,7 @@ def main():
             for name, found in results.items()
         ),
         f"\nThe limit, {limit:.1f} CPU s, is the epoch's arithmetic at the rate of a 3000 x 3000 "
-        f"float32 matrix product, {statistics.median(rates) / 1e9:.0f} GFLOP in a CPU second.",
+        f"float32 matrix product, {rate / 1e9:.0f} GFLOP in a CPU second.",
     )
 
 

@@ -3,11 +3,10 @@
 python benchmarks/growth.py
 """
 
-import argparse
 import json
 import resource
 
-from common import ROOT, compiled_cnn, cpu_seconds, measure, median, noise, write
+from common import ROOT, compiled_cnn, cpu_seconds, in_turn, measure, median, noise, parser_of, write
 
 from support.files import replacing
 
@@ -17,7 +16,7 @@ BATCHES = [25, 50, 100, 200, 400, 800]  # at 10,000 images
 
 def child(count, batch_size):
     """Train the CNN on noise, which costs the same as photographs."""
-    (cpu,) = cpu_seconds(compiled_cnn(), noise(count, batch_size), times=1)
+    (cpu,) = cpu_seconds(compiled_cnn(), noise(count, batch_size).dataset, times=1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # kB on Linux
     print(json.dumps({"cpu": 1000 * cpu / count, "peak": peak}))
 
@@ -48,18 +47,12 @@ def plot(path, results):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--child", nargs=2, type=int, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser_of(__doc__, child=2).parse_args()
     if args.child:
-        return child(*args.child)
+        return child(*map(int, args.child))
 
     points = [(n, 100) for n in IMAGES] + [(10000, b) for b in BATCHES if b != 100]
-    results = {point: [] for point in points}
-    for _ in range(args.rounds):
-        for point in points:
-            results[point].append(measure(__file__, *point))
+    results = in_turn(args.rounds, points, lambda point: measure(__file__, *point))
     plot(ROOT / "docs" / "growth.png", results)
     write(
         "growth",

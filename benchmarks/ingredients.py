@@ -14,7 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from common import ROOT, keep, kept, run, run_of, spread, write
+from common import ROOT, keep, kept, load_data, run, run_of, spread, write
 
 RESULTS = ROOT / "results" / "ingredients"
 SEEDS, HELD_BACK = (0, 1, 2), 5_000
@@ -42,7 +42,7 @@ RECIPES = {
             "the falling learning rate (0.001 throughout)": [(COSINE.format(0.0015), "0.001")],
             "ReLU behind the pooling (in front of it)": [
                 ("kernel_size=5)", 'kernel_size=5, activation="relu")'),
-                (f"places.\n{RELU[4:]}", "places.\n"),
+                (f"{RELU[4:]}    _hidden = layers.Flatten()", "    _hidden = layers.Flatten()"),
             ],
         },
     ),
@@ -114,10 +114,9 @@ def hold_back(source):
     import numpy as np
     from PIL import Image
 
-    from support import images
+    from support.data import images
 
-    args = argparse.Namespace(data=source, seed=0, limit=None)
-    (x, y), _, class_names, _ = images.load_data(args)
+    (x, y), _, class_names, _ = load_data(source)
     held_back = images.pick(y, HELD_BACK, np.random.default_rng(0))
     part = folder.with_name("images.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -140,7 +139,7 @@ def out_of(recipe, ingredient, seed):
 
 def train(recipe, ingredient, seed, source):
     out = out_of(recipe, ingredient, seed)
-    log, script = out.with_suffix(".log"), out.with_name(f"{recipe}.py")
+    log, script = out.with_suffix(".log"), out.with_name("recipe.py")  # no name of another module
     text = without(recipe, ingredient)
     if script.exists() and script.read_text(encoding="utf-8") != text:
         sys.exit(f"{out.parent}: the runs of a recipe that has changed since; delete this folder")

@@ -3,18 +3,17 @@
 python benchmarks/operations.py
 """
 
-import argparse
 import collections
 import tempfile
 from pathlib import Path
 
-from common import compiled_cnn, noise, write
+from common import compiled_cnn, noise, parser_of, write
 
 STEPS = 200
 
 
 GROUPS = {  # what a name has in it, the first that fits
-    "PyFunc": "making the batch: `images.Batches`",
+    "PyFunc": "making the batch: `Batches`",
     "adam/": "Adam",
     "Conv2DBackpropFilter": "convolution, backward",
     "conv2d_1/ReluGrad": "ReLU of the convolution, backward",
@@ -32,11 +31,11 @@ def group(name):
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__.split("\n\n")[0]).parse_args()
+    parser_of(__doc__, rounds=False).parse_args()
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    train, model = noise(100 * STEPS), compiled_cnn()
+    train, model = noise(100 * STEPS).dataset, compiled_cnn()
     model.fit(train, shuffle=False, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)

@@ -1,30 +1,38 @@
 """Every result and figure of the README and of docs/: each script, from nothing to its last line.
 
     python benchmarks/reproduce.py --data SOURCE
+    python benchmarks/reproduce.py --figures
     python benchmarks/reproduce.py --tables
 
-Every script runs on one core, so that the CPU times can be compared. It takes about four hours;
-stopped and started again it goes on where it was. With --seed it trains the runs of one seed and
-stops, so that the seeds can run side by side; without, it then does the rest. It writes its tables
-and what the scripts print beside this file, and the figures into `docs/`; after it
-`python benchmarks/insert.py` puts the tables into the pages. Each epoch of each run is kept in
-`runs/`; with --tables the tables and the figure of CPU minutes are made anew from these files alone.
+Every script runs on one core, so that the CPU times can be compared. It takes about four hours; stopped
+and started again it goes on where it was. With --seed it trains the runs of one seed and stops, so that
+the seeds can run side by side; without, it then does the rest. Each epoch of each run is kept in `runs/`.
+
+With --tables nothing runs: all tables, the lines that the scripts print at their end, and the figures of
+curves are made anew from `runs/` alone. With --figures nothing is trained: the other figures, such as
+those of filters, are made anew from the models that seed 0 has left in `results/reproduce/`.
+Afterwards `python benchmarks/insert.py` puts tables and lines into the pages.
 """
 
 import argparse
 import contextlib
+import io
+import os
 import re
 import shutil
 from pathlib import Path
 
 import ingredients
 import minutes
-from common import ROOT, keep, kept, run, run_of, spread, write
+from common import HERE, ROOT, keep, kept, run, run_of, spread, write
 from PIL import Image
 
+import utils
+from explore import compare
 from support.files import replacing
 
 RESULTS = ROOT / "results" / "reproduce"
+DATA = "the images in CIFAR-10"  # what the scripts call a folder of this name
 CNN, GAP, TRANSFER = "cnn", "cnn_with_gap", "transfer_learning"
 TUNED = [f"beyond.{name}" for name in (CNN, GAP, TRANSFER)]
 ARTICLE = {CNN: "≈ 65", GAP: "≈ 56", TRANSFER: "11.9 → 77.3"}
@@ -34,31 +42,24 @@ SEEDS = (0, 1, 2)
 SHORT = (2, 3, 4)  # epochs of the tuned GAP, to see what little time is worth
 RUNS = [*[(name, seed) for seed in SEEDS for name in COMPARED], (GAP, 0)]
 NAMES = [CNN, GAP, TRANSFER, *TUNED]
-# The other commands of the README, in the folder of seed 0. Their logs are kept too.
+ACCURACY = {CNN: "cnn.png", GAP: "cnn_with_gap.png", TUNED[0]: "beyond_cnn.png",
+            TUNED[1]: "beyond_cnn_with_gap.png"}  # fmt: skip
+# The other commands of the pages, which run in the folder of seed 0, and the figures that they make.
+MODEL = "results/{}/model.keras"
 COMMANDS = {
-    "show_samples": ["show_samples"],
-    "visualize_weights": ["visualize_weights", "--sort"],
-    "cnn --summary": ["cnn", "--summary"],
-    "transfer_learning --summary": ["transfer_learning", "--summary"],
-    "cnn_with_gap --summary": ["cnn_with_gap", "--summary"],
-    "beyond.cnn_with_gap --summary": ["beyond.cnn_with_gap", "--summary"],
-}
-FIGURES = {
-    "samples.png": "show_samples/samples.png",
-    "cnn.png": "cnn/accuracy.png",
-    "cnn_model.png": "cnn/model.png",
-    "weight.png": "visualize_weights/weight.png",
-    "filters.png": "visualize_weights/filters.png",
-    "responses.png": "visualize_weights/responses.png",
-    "patches.png": "visualize_weights/patches.png",
-    "cnn_with_gap.png": "cnn_with_gap/accuracy.png",
-    "confidence_maps.jpg": "cnn_with_gap/confidence_maps.png",
-    "beyond_cnn.png": "beyond/cnn/accuracy.png",
-    "beyond_cnn_with_gap.png": "beyond/cnn_with_gap/accuracy.png",
-    "beyond_cnn_with_gap_model.png": "beyond/cnn_with_gap/model.png",
-    "beyond_confidence_maps.jpg": "beyond/cnn_with_gap/confidence_maps.png",
-    "beyond_mobilenet_maps.jpg": "beyond/transfer_learning/confidence_maps.png",
-}
+    "visualize_weights": {"filters.png": "filters.png", "weight.png": "weight.png"},
+    "cnn --summary": {"model.png": "cnn_model.png"},
+    "beyond.cnn_with_gap --summary": {"model.png": "beyond_cnn_with_gap_model.png"},
+    f"explore.filters --sort {MODEL.format(CNN)}": {
+        "filters.png": "filters_sorted.png", "responses.png": "responses.png", "patches.png": "patches.png",
+    },
+    f"explore.mistakes {MODEL.format(CNN)}": {"confusion.png": "confusion.png", "mistakes.png": "mistakes.png"},
+    f"explore.maps {MODEL.format(GAP)}": {"confidence_maps.png": "confidence_maps.jpg"},
+    f"explore.maps {MODEL.format('beyond/cnn_with_gap')}": {"confidence_maps.png": "beyond_confidence_maps.jpg"},
+    f"explore.maps {MODEL.format('beyond/transfer_learning')}": {
+        "confidence_maps.png": "beyond_mobilenet_maps.jpg"
+    },
+}  # fmt: skip
 
 
 def folder_of(seed):
@@ -71,13 +72,22 @@ def out_of(name, seed):
 
 
 def log_of(name, seed):
-    return folder_of(seed) / f"{name}.log"
+    return folder_of(seed) / f"{name.split()[0]}.log"
 
 
-def run_script(name, *options, seed, log):
-    place = ["-m", name] if name.startswith("beyond.") else [ROOT / f"{name}.py"]
-    folder_of(seed).mkdir(parents=True, exist_ok=True)
-    run([*place, *options], folder_of(seed), log, append=log.suffix == ".log" and name in NAMES)
+def run_script(name, *options, seed, log, append=False):
+    place = ["-m", name] if "." in name else [ROOT / f"{name}.py"]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    run([*place, *options], folder_of(seed), log, append)
+
+
+def train(name, seed, source, *options, log=None):
+    """A run, unless it has ended before."""
+    log = log or log_of(name, seed)
+    if "transfer_learning" in name:
+        options += ("--alpha", "1.0", "--weights", "imagenet")
+    if not log.exists():
+        run_script(name, "--data", source, "--seed", seed, *options, seed=seed, log=log, append=True)
 
 
 def short_out(epochs, seed):
@@ -86,28 +96,12 @@ def short_out(epochs, seed):
 
 def train_short(epochs, seed, source):
     """The tuned GAP with fewer epochs, for which its learning rate falls faster."""
-    log = short_out(epochs, seed).with_suffix(".log")
-    if not log.exists():
-        log.parent.mkdir(parents=True, exist_ok=True)
-        options = ["--epochs", epochs, "--seed", seed, "--out", short_out(epochs, seed)]
-        run_script(TUNED[1], "--data", source, *options, seed=seed, log=log)
-
-
-def train(name, seed, source, again):
-    options = ["--data", source, "--seed", seed]
-    if "transfer_learning" in name:
-        options += ["--alpha", "1.0", "--weights", "imagenet"]
-    log = log_of(name, seed)
-    if not log.exists():
-        run_script(name, *options, seed=seed, log=log)
-    # A run that is done draws its figures and says its last lines anew, for it may find more to
-    # compare itself with; the log of its epochs stays.
-    if again:
-        run_script(name, *options, seed=seed, log=log.with_suffix(".last"))
+    out = short_out(epochs, seed)
+    train(TUNED[1], seed, source, "--epochs", epochs, "--out", out, log=out.with_suffix(".log"))
 
 
 def title_of(name):
-    return f"python -m {name}" if name.startswith("beyond.") else f"{name}.py"
+    return f"python -m {name}" if "." in name else f"{name}.py"
 
 
 def percent(run, key):
@@ -172,20 +166,31 @@ def table_of_epochs(runs):
 
 def table_of_over_fitting(runs):
     """Section 3.1's 「5エポック目あたりから過学習の傾向」, a row a seed."""
-    from support import report
-
     yield (
         "| | training accuracy 5 points ahead from epoch | test loss lowest in epoch "
         "| test accuracy highest in epoch |"
     )
     yield "|---|---|---|---|"
     for trained in runs[title_of(CNN)]:
-        ahead, lowest = report.ahead_epoch(trained), report.lowest_loss_epoch(trained)
-        best, accuracy = report.best_epoch(trained), max(percent(trained, "val_accuracy"))
+        ahead, lowest = utils.ahead_epoch(trained), utils.lowest_loss_epoch(trained)
+        best, accuracy = utils.best_epoch(trained), max(percent(trained, "val_accuracy"))
         yield f"| seed {trained['seed']} | {ahead} | {lowest} | {best} ({accuracy:.1f} %) |"
 
 
+def keep_printed(name, text):
+    with replacing(HERE / "printed" / f"{name}.txt") as part:
+        part.write_text(text.strip("\n") + "\n", encoding="utf-8")
+
+
+def printed_by(function, *arguments):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        function(*arguments)
+    return said.getvalue()
+
+
 def write_tables():
+    """All that `runs/` gives, without a network."""
+    os.environ["MPLBACKEND"] = "agg"  # which needs no screen
     runs = kept("reproduce")
     write("results", *table_of_results(runs))
     write("epochs", *table_of_epochs(runs))
@@ -196,19 +201,44 @@ def write_tables():
     )
     for recipe in ingredients.RECIPES:
         ingredients.write_table(recipe)
+    compared = {}
+    for name in NAMES:
+        first = runs[title_of(name)][0]
+        if name in (CNN, GAP):
+            keep_printed(name, printed_by(utils.print_result, first, DATA))
+        if name in ACCURACY:
+            title = title_of(name).removeprefix("python -m ")
+            utils.plot_accuracy(first, f"{title} on {DATA}", ROOT / "docs" / ACCURACY[name])
+        compared[f"results/{name.replace('.', '/')}"] = first, first["parameters"], first["cpu seconds"]
+    keep_printed("explore.compare", printed_by(compare.print_table, compared))
+    articles = dict(list(compared.items())[: len(ARTICLE)])
+    compare.plot(articles, ROOT / "docs" / "curves.png")
 
 
 def quoted(log, begin="", end=r"\Z"):
     """What a script printed, from the line that begins so up to another, without what it wrote."""
-    text = re.sub(r"^(wrote|results/|\d+/\d+ -.*/image).*\n", "", log.read_text(), flags=re.MULTILINE)
-    return re.search(rf"^{begin}.*?(?={end})", text, re.MULTILINE | re.DOTALL)[0].strip()
+    text = re.sub(r"^(wrote|results/|次は|\d+/\d+ -.*/image).*\n", "", log.read_text(), flags=re.MULTILINE)
+    return re.search(rf"^{begin}.*?(?=^{end})", text, re.MULTILINE | re.DOTALL)[0]
 
 
-def keep_printed(title, *texts):
-    folder = Path(__file__).with_name("printed")
-    folder.mkdir(exist_ok=True)
-    with replacing(folder / f"{title.replace(' --', '_')}.txt") as part:
-        part.write_text("\n".join(texts) + "\n", encoding="utf-8")
+def draw_figures():
+    """What the commands of the pages make of the models of seed 0, and what was printed in training."""
+    keep_printed(f"{TRANSFER}_log", quoted(log_of(TRANSFER, 0), begin=r"\[", end="\n"))
+    source = compare.read_run(out_of(CNN, 0))["source"]
+    commands = {f"show_samples --data {source}": {"samples.png": "samples.png"}} | COMMANDS
+    for number, (words, figures) in enumerate(commands.items()):
+        name, *options = words.split()
+        out = folder_of(0) / "figures" / str(number)
+        run_script(name, *options, "--out", out, seed=0, log=out.with_suffix(".log"))
+        if name == "explore.filters":
+            keep_printed(name, quoted(out.with_suffix(".log"), begin="regularity"))
+        for found, figure in figures.items():
+            with replacing(ROOT / "docs" / figure) as part:
+                if figure.endswith(".jpg"):  # a third of the size for figures that are photographs
+                    with Image.open(out / found) as image:
+                        image.convert("RGB").save(part)
+                else:
+                    shutil.copyfile(out / found, part)
 
 
 def main():
@@ -216,46 +246,25 @@ def main():
     parser.add_argument("--data", default="cifar10", metavar="SOURCE")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--seed", type=int, choices=SEEDS, help="train the runs of this seed alone")
+    only.add_argument("--figures", action="store_true", help="make the figures from the models of seed 0")
     only.add_argument("--tables", action="store_true", help="make the tables from runs/ alone")
     args = parser.parse_args()
-    if args.tables:
-        write_tables()
-        return
+    if args.tables or args.figures:
+        return write_tables() if args.tables else draw_figures()
     source = Path(args.data).resolve() if Path(args.data).exists() else args.data
     for name, seed in RUNS:
         if args.seed in (None, seed):
-            train(name, seed, source, again=False)
+            train(name, seed, source)
     for seed in SEEDS if args.seed is None else [args.seed]:
         for epochs in SHORT:
             train_short(epochs, seed, source)
     if args.seed is not None:
         return
-    for name in NAMES:
-        train(name, 0, source, again=True)
-    for title, (name, *options) in COMMANDS.items():
-        data = ["--data", source] * (name in ("show_samples", "visualize_weights"))
-        run_script(name, *options, *data, seed=0, log=log_of(title, 0))
     keep("reproduce", finished_runs())
     for recipe in ingredients.RECIPES:
         ingredients.compare(recipe, source)
     write_tables()
-    for title in COMMANDS:
-        keep_printed(title, quoted(log_of(title, 0)))
-    for name in NAMES:
-        begin = "Trained on" if name == CNN else "test accuracy"
-        texts = [quoted(log_of(name, 0).with_suffix(".last"), begin)]
-        if name == TRANSFER:
-            table = quoted(log_of(f"{TRANSFER} --summary", 0), begin="┏")
-            texts = [table, quoted(log_of(name, 0), begin=r"\[", end="\n\nTrained on"), *texts]
-        keep_printed(name, *texts)
-    for name, figure in FIGURES.items():
-        found = folder_of(0) / "results" / figure
-        with replacing(ROOT / "docs" / name) as part:
-            if name.endswith(".jpg"):  # a third of the size for figures that are photographs
-                with contextlib.closing(Image.open(found)) as image:
-                    image.convert("RGB").save(part)
-            else:
-                shutil.copyfile(found, part)
+    draw_figures()
 
 
 if __name__ == "__main__":

@@ -6,10 +6,9 @@ On TensorFlow the shuffle of `fit` on arrays begins from its seed again in each 
 of twelve samples is looked at, then the article's code is run with and without the call.
 """
 
-import argparse
 import json
 
-from common import compiled_cnn, measure, spread, write
+from common import compiled_cnn, load_data, measure, parser_of, spread, write
 
 SAMPLES, EPOCHS, RUNS = 12, 4, 2
 WAYS = {
@@ -20,9 +19,9 @@ WAYS = {
 
 
 def batches_of(x, y, batch_size):
-    from support import images
+    from support.data.batches import Batches
 
-    return images.Batches(x, y, list(range(10)), "", batch_size, lambda x, y, _: (x, y))
+    return Batches(x, y, list(range(10)), "", batch_size, lambda x, y, _: (x, y))
 
 
 def orders(seeded, batches):
@@ -60,15 +59,12 @@ def accuracy(seed, seeded, batches, source):
     import keras
     from keras.utils import to_categorical
 
-    from support import command_line, images
-
     class Shuffle(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if batches:
                 data["x"].shuffle(seed, epoch)
 
-    args = command_line.parse(__file__, "", ["--data", source])
-    (x_train, y_train), (x_test, y_test), _, _ = images.load_data(args)
+    (x_train, y_train), (x_test, y_test), _, _ = load_data(source)
     if seeded:
         keras.utils.set_random_seed(seed)
     model = compiled_cnn()
@@ -88,10 +84,7 @@ def child(what, way, seed, source):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", default="cifar10", metavar="SOURCE")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser_of(__doc__, rounds=False, data="as for cnn.py", child=4).parse_args()
     if args.child:
         return child(*args.child)
 

@@ -3,14 +3,13 @@
 python benchmarks/startup.py
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import time
 
-from common import ROOT, measure, median, write
+from common import ROOT, in_turn, measure, median, parser_of, write
 
 
 def first_step(started):
@@ -30,12 +29,9 @@ def first_step(started):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser_of(__doc__, child=1).parse_args()
     if args.child:
-        return first_step(args.child)
+        return first_step(*args.child)
 
     commands = {
         "`python cnn.py --help`": [ROOT / "cnn.py", "--help"],
@@ -43,15 +39,15 @@ def main():
         "`python -c 'import keras'`": ["-c", "import keras"],
         "`python cnn.py --data sample`, to the end of the first step": None,
     }
-    waits = {name: [] for name in commands}
-    for _ in range(args.rounds):
-        for name, command in commands.items():
-            started = time.time()
-            if command is None:
-                waits[name].append(measure(__file__, started))
-            else:
-                subprocess.run([sys.executable, *command], capture_output=True, check=False)
-                waits[name].append({"seconds": time.time() - started})
+
+    def measure_one(name):
+        started = time.time()
+        if commands[name] is None:
+            return measure(__file__, started)
+        subprocess.run([sys.executable, *commands[name]], capture_output=True, check=False)
+        return {"seconds": time.time() - started}
+
+    waits = in_turn(args.rounds, commands, measure_one)
     rows = (f"| {name} | {median(found, 'seconds'):.2f} |" for name, found in waits.items())
     write("startup", f"| medians of {args.rounds} | wall s |", "|---|---|", *rows)
 

@@ -3,18 +3,17 @@
 python benchmarks/variants.py
 """
 
-import argparse
 import json
-import time
 
-from common import compiled_cnn, cpu_seconds, measure, median, noise, write
+from common import compiled_cnn, cpu_seconds, in_turn, measure, median, noise, parser_of, write
 
 # What is compiled in, what the batches get, what the environment says.
 VARIANTS = {
-    "a step at a time (what the scripts do)": {},
+    "ten batches at once, which TensorFlow cuts up (what the scripts do)": {},
+    "each batch from Python (what the scripts do on JAX and PyTorch)": {"workers": 1},
+    "each batch from Python, by two workers": {"workers": 2},
     "five steps an execution (TensorFlow and JAX alone have it)": {"steps_per_execution": 5},
     "25 steps an execution": {"steps_per_execution": 25},
-    "two workers that make batches": {"workers": 2},
     "`float32` arrays in place of batches (four times the memory)": {"arrays": True},
     "a `tf.data` pipeline that prepares each batch in TensorFlow": {"pipeline": True},
     "XLA (`jit_compile=True`)": {"jit_compile": True},
@@ -25,35 +24,18 @@ IMAGES = 10000
 
 
 def child(variant):
-    options = {k: v for k, v in VARIANTS[variant].items() if k.islower()}
-    train = noise(IMAGES)
-    train.workers = options.pop("workers", 1)
-    if options.pop("arrays", False):
-        x, y = train.prepare(train.images, train.labels, 10)
-        return report(compiled_cnn(), Arrays(x, y))
-    if options.pop("pipeline", False):
-        return report(compiled_cnn(), pipeline(train))
-    report(compiled_cnn(**options), train)
-
-
-def report(model, train):
-    fit = train.fit if isinstance(train, Arrays) else lambda model: cpu_seconds(model, train, 2)
-    print(json.dumps({"cpu": 1000 * min(fit(model)) / IMAGES}))
-
-
-class Arrays:
-    """What the article gives to `fit`."""
-
-    def __init__(self, x, y):
-        self.x, self.y = x, y
-
-    def fit(self, model):
-        spent = []
-        for _ in range(3):
-            start = time.process_time()
-            model.fit(self.x, self.y, batch_size=100, verbose=0)
-            spent.append(time.process_time() - start)
-        return spent[1:]
+    options = {key: value for key, value in VARIANTS[variant].items() if key.islower()}
+    train, more = noise(IMAGES), {}
+    given = train.dataset
+    if "workers" in options:
+        given, train.workers = train, options.pop("workers")
+    elif options.pop("arrays", False):  # what the article gives to `fit`
+        given, y = train.prepare(train.images, train.labels, 10)
+        more = {"y": y, "batch_size": 100, "shuffle": True}
+    elif options.pop("pipeline", False):
+        given = pipeline(train)
+    spent = cpu_seconds(compiled_cnn(**options), given, 2, **more)
+    print(json.dumps({"cpu": 1000 * min(spent) / IMAGES}))
 
 
 def pipeline(train):
@@ -70,18 +52,14 @@ def pipeline(train):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser_of(__doc__, child=1).parse_args()
     if args.child:
-        return child(args.child)
+        return child(*args.child)
 
-    results = {variant: [] for variant in VARIANTS}
-    for _ in range(args.rounds):
-        for variant, options in VARIANTS.items():
-            environment = {k: v for k, v in options.items() if k.isupper()}
-            results[variant].append(measure(__file__, variant, **environment))
+    def measure_one(variant):
+        return measure(__file__, variant, **{k: v for k, v in VARIANTS[variant].items() if k.isupper()})
+
+    results = in_turn(args.rounds, VARIANTS, measure_one)
     base = median(next(iter(results.values())), "cpu")
     write(
         "variants",

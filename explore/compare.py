@@ -25,44 +25,53 @@ def read_run(path):
     raise ScriptError(f"{file}: not of a run of these scripts; give a folder in which one has trained")
 
 
-def row_of(name, state):
-    """表の1行 (a row of the table)."""
-    test, record = state["history"]["val_accuracy"], state["record"]
-    half = next((n for n, value in enumerate(test, 1) if value >= 0.5), "-")
-    best = f"{max(test):.1%} ({test.index(max(test)) + 1})"
-    parameters = sum(layer["parameters"] for layer in record["layers"])
-    return (
-        f"{name:32} {best:>12} {f'{test[-1]:.1%} ({len(test)})':>12} {half:>6} {parameters:>12,}"
-        f" {sum(state['cpu seconds']):>8.0f} s"
-    )
+def print_table(runs):
+    """表を表示する (print the table).
+
+    Args:
+        runs: 名前から、学習曲線、パラメータ数、各エポックのCPU時間へ (a name to the `history` of `fit`, the
+            number of parameters, the CPU time of each epoch).
+    """
+    print("テスト精度 (エポック) (test accuracy (epoch); 50 %: the first epoch with half of them right)")
+    print(f"{'run':32} {'best':>12} {'last':>12} {'50 %':>6} {'parameters':>12} {'CPU time':>10}")
+    for name, (history, parameters, seconds) in runs.items():
+        test = history["val_accuracy"]
+        half = next((n for n, value in enumerate(test, 1) if value >= 0.5), "-")
+        best, last = f"{max(test):.1%} ({test.index(max(test)) + 1})", f"{test[-1]:.1%} ({len(test)})"
+        print(f"{name:32} {best:>12} {last:>12} {half:>6} {parameters:>12,} {sum(seconds):>8.0f} s")
 
 
-def main(argv=None):
-    args = command_line.parse(__file__, __doc__, argv, runs=None)
+def plot(runs, path):
+    """どの学習も1つの図に (the curves of all in one figure; `runs` as for `print_table`)."""
     from matplotlib import pyplot as plt
 
     from support.figures import drawing
 
-    states = {str(path): read_run(path) for path in args.runs}
-    print("テスト精度 (エポック) (test accuracy (epoch); 50 %: the first epoch with half of them right)")
-    print(f"{'run':32} {'best':>12} {'last':>12} {'50 %':>6} {'parameters':>12} {'CPU time':>10}")
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    for number, (name, state) in enumerate(states.items()):
-        print(row_of(name, state))
-        history, color = state["history"], f"C{number % 10}"
-        epochs = range(1, len(history["accuracy"]) + 1)
+    for number, (name, (history, *_)) in enumerate(runs.items()):
+        color, epochs = f"C{number % 10}", range(1, len(history["accuracy"]) + 1)
         axes.plot(epochs, history["accuracy"], "--", color=color, lw=1)
         axes.plot(epochs, history["val_accuracy"], ".-", color=color, label=name)
-    first = next(iter(states.values()))["record"]
-    for name, state in states.items():
-        if any(state["record"][key] != first[key] for key in ("training set", "test set")):
-            print(f"{name}：ほかの画像で学習した (other images: {state['record']['data']})")
     axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1), title="solid: test set, dashed: training set")
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    drawing.save(figure, args.out / "curves.png")
+    drawing.save(figure, path)
+
+
+def main(argv=None):
+    args = command_line.parse(__file__, __doc__, argv, runs=None)
+    states, runs = {str(path): read_run(path) for path in args.runs}, {}
+    for name, state in states.items():
+        parameters = sum(layer["parameters"] for layer in state["record"]["layers"])
+        runs[name] = state["history"], parameters, state["cpu seconds"]
+    print_table(runs)
+    first = next(iter(states.values()))["record"]
+    for name, state in states.items():
+        if any(state["record"][key] != first[key] for key in ("training set", "test set")):
+            print(f"{name}：ほかの画像で学習した (other images: {state['record']['data']})")
+    plot(runs, args.out / "curves.png")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ import logging
 import matplotlib
 
 from support import command_line
+from support.figures import drawing  # sets Matplotlib to its defaults
 
 DATA = []  # CIFAR-10, else the sample; or ["--data=sample"], ["--limit=5000"], ...
 OPTIONS = {"cnn_with_gap": ["--epochs=10"]}  # 150 in the article
@@ -112,7 +113,7 @@ matplotlib.rcParams["figure.dpi"] = 80
 # below and the titles of the figures say which it is. The lessons are the same, the numbers are not.
 
 # %%
-# script: show_samples.main
+# script: show_samples.main to plot_classes
 
 # %% [markdown] lang="ja"
 # ## 2. モデルの実装
@@ -206,9 +207,9 @@ model = build_model()
 # %%
 # script: cnn.main to args
 
-from support import drawing
+from support.figures import blocks
 
-drawing.draw(model, args)  # model.summary(), and a figure
+blocks.draw(model, args.script, args.out / "model.png")  # model.summary(), and a figure
 
 # %% [markdown] lang="ja"
 # `Flatten`で14×14×30 = 5,880個の値が1列になります。その次の`Dense`のパラメータは5,880×100 + 100 = 588,100個で、モデル全体のほとんどを占めます。
@@ -229,17 +230,17 @@ drawing.draw(model, args)  # model.summary(), and a figure
 # a batch when it is due, which takes less memory.
 
 # %%
-# script: utils.prepare
+# script: cnn.prepare
 
 # %% [markdown] lang="ja"
-# `compile`で最適化手法と損失関数を決め、`fit`で学習します。進行状況のバーの右に出る`accuracy`が訓練精度、1エポックの最後に出る`val_accuracy`がテスト精度です。`training.resume`は、中断した学習を続きから再開するためのものです。
+# `compile`で最適化手法と損失関数を決め、`fit`で学習します。進行状況のバーの右に出る`accuracy`が訓練精度、1エポックの最後に出る`val_accuracy`がテスト精度です。`training.resume`が返す`run`は、エポックごとに保存し、止めた学習を続きから再開するためのものです。
 #
 # **次のセルは数分かかります。** 途中で止めても、もう一度実行すれば、最後に終わったエポックの次から再開します。
 
 # %% [markdown] lang="en"
 # `compile` takes the optimizer and the loss, and `fit` trains. Beside the progress bar, `accuracy` is that on the
-# training set. At the end of an epoch comes `val_accuracy`, the test accuracy. `training.resume` is
-# what lets a run go on where it stopped.
+# training set. At the end of an epoch comes `val_accuracy`, the test accuracy. The `run` from
+# `training.resume` saves each epoch, and lets a stopped training go on.
 #
 # **The next cell takes a few minutes.** Interrupt it if you like: run again, it goes on after the last
 # finished epoch.
@@ -264,9 +265,9 @@ drawing.draw(model, args)  # model.summary(), and a figure
 # test loss is lowest.
 
 # %%
-from utils import plot_accuracy
+from utils import plot_accuracy, print_result
 
-# script: cnn.main from plot_accuracy
+# script: cnn.main from plot_accuracy to print_result
 
 # %% [markdown] lang="ja"
 # ### 3.2 重みの可視化
@@ -293,12 +294,12 @@ print(len(weight_image), weight_image[0].shape, weight_image[0].dtype)
 # %% [markdown] lang="ja"
 # #### 3.2.2 タイル状に画像を表示
 #
-# 画像を並べて1枚にします。
+# 画像を並べて1枚にします。学習前のモデルは、`training.resume`が`initial.keras`に保存しています。
 
 # %% [markdown] lang="en"
 # #### 3.2.2 Tiles
 #
-# The images, put together into one.
+# The images, put together into one. `training.resume` has kept the untrained model in `initial.keras`.
 
 # %%
 import math
@@ -306,28 +307,32 @@ import math
 # script: utils.combine_images
 
 # %%
-import cnn
-
-# script: visualize_weights.main to save_image
+# script: visualize_weights.main to plot_tiles
 
 # %% [markdown] lang="ja"
-# `weight_before.png`が学習前、`weight.png`が学習後のフィルターです。次の1つ目の図はこの2枚を並べたものです。（学習前のモデルは`training.resume`が`initial.keras`に保存しています。）学習前はノイズにしか見えませんが、学習後にはエッジや2色の組み合わせのような模様が見られます。図に書き添えた`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0になります。
+# 学習前はノイズにしか見えませんが、学習後にはエッジや2色の組み合わせのような模様が見られます。
 #
-# ただし、タイルに描いたのは重みです。フィルターが本当に「特定の方向に反応する」かどうかは、画像に当ててみないとわかりません。2つ目の図は、3枚のテスト画像の中で各フィルターが反応した場所です（明るいほど強い）。タイルの並びは1つ目の図と同じです。3つ目の図は、規則性の高い6個のフィルターと、それぞれが最も強く反応したテスト画像の一部です。文字で表示される行の`eigenvectors`（固有ベクトル）は、ラベルも学習も使わずに画像だけから求めたもので、規則性の比較相手です。
+# ただし、タイルに描いたのは重みです。フィルターが本当に「特定の方向に反応する」かどうかは、画像に当ててみないとわかりません。それを調べるのが`explore.filters`です。
+#
+# - 1つ目の図は、同じタイルを規則性の高い順に並べたものです。`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0になります。文字で表示される行の`eigenvectors`（固有ベクトル）は、ラベルも学習も使わずに画像だけから求めたもので、規則性の比較相手です。
+# - 2つ目の図は、3枚のテスト画像の中で各フィルターが反応した場所です（明るいほど強い）。タイルの並びは1つ目の図と同じです。
+# - 3つ目の図は、規則性の高い6個のフィルターと、それぞれが最も強く反応したテスト画像の一部です。
 
 # %% [markdown] lang="en"
-# `weight_before.png` has the filters before training, `weight.png` those after it. The first figure below shows
-# them side by side. (`training.resume` has kept the untrained model in `initial.keras`.) Noise before; afterwards
-# there are edges and pairs of colours among them. `regularity` is a number for it: how alike neighbouring
-# weights are, 1 where they are equal and 0 in noise.
+# Noise before; afterwards there are edges and pairs of colours among them.
 #
-# But these are weights. What a filter answers to, only images can tell. The second figure: where in three test
-# images each filter answers, bright for strongly, in the order of the tiles. The third: the six most regular filters,
-# and the parts of test images that excite each most. The `eigenvectors` in the text come from the images alone,
-# without labels or training: something to compare the regularity with.
+# But these are weights. What a filter answers to, only images can tell. `explore.filters` looks:
+#
+# - The first figure has the same tiles, the most regular first. `regularity` says how alike neighbouring weights are,
+#   1 where they are equal and 0 in noise. The `eigenvectors` in the text come from the images alone, without labels
+#   or training: something to compare the regularity with.
+# - The second: where in three test images each filter answers, bright for strongly, in the order of the tiles.
+# - The third: the six most regular filters, and the parts of test images that excite each most.
 
 # %%
-# script: visualize_weights.main from filters.explain
+from explore import filters
+
+filters.main(["results/notebook/cnn/model.keras", "--sort", "--show", "--out=results/notebook/filters"])
 
 # %% [markdown] lang="ja"
 # ## 4. 学習済みモデルの活用
@@ -381,21 +386,32 @@ model.summary()
 # **The next cell takes a few minutes.**
 
 # %%
+# script: transfer_learning.prepare
+
+
 # script: transfer_learning.main to _results
 
 # %% [markdown] lang="ja"
-# 記事のテスト精度は71.44%、74.99%、77.28%でした。最後の表は、第2節のCNNとの比較です。エポック数は少なくても、MobileNetは1エポックの計算が重いことに注意してください。
+# 記事のテスト精度は71.44%、74.99%、77.28%でした。
 
 # %% [markdown] lang="en"
-# The article had 71.44 %, 74.99 % and 77.28 %. The table at the end puts the network of section 2 beside it.
-# MobileNet needs few epochs, but each costs more.
+# The article had 71.44 %, 74.99 % and 77.28 %.
 
 # %%
-from support import report
+# script: transfer_learning.main from title to print_result
 
-report.CNN = Path("results/notebook/cnn/model.keras")  # to compare with
+# %% [markdown] lang="ja"
+# 第2節のCNNと比べてみましょう。表の1行が1回の学習で、最良と最後のテスト精度（かっこの中はエポック）、初めて50%に達したエポック、パラメータ数、CPU時間を示します。エポック数は少なくても、MobileNetは1エポックの計算が重いことに注意してください。
 
-# script: transfer_learning.main from plot_accuracy
+# %% [markdown] lang="en"
+# Beside the network of section 2. A row is a run: its best and its last test accuracy, with the epoch, the first epoch
+# with 50 %, the parameters, and the CPU time. MobileNet needs few epochs, but each costs more.
+
+# %%
+from explore import compare
+
+runs = ["results/notebook/cnn", "results/notebook/transfer_learning"]
+compare.main([*runs, "--show", "--out=results/notebook/compare"])
 
 # %% [markdown] lang="ja"
 # ## 5. 最近のCNN
@@ -445,7 +461,7 @@ model.summary()
 # %%
 import IPython
 
-# script: cnn_with_gap.main from plot_accuracy to plot_accuracy
+# script: cnn_with_gap.main from plot_accuracy to print_result
 
 IPython.display.Image("docs/cnn_with_gap.png", width=640)
 
@@ -460,13 +476,16 @@ IPython.display.Image("docs/cnn_with_gap.png", width=640)
 # behind (Grad-CAM).
 
 # %%
-# script: cnn_with_gap.main from confidence.plot
+from explore import maps
+
+maps.main(["results/notebook/cnn_with_gap/model.keras", "--show", "--out=results/notebook/maps"])
 
 # %% [markdown] lang="ja"
 # ## 次に試すこと
 #
 # - `build_model`の層を書き換えて学習する。前の設定で学習した結果が残っているとエラーになるので、`OPTIONS["cnn"] = ["--fresh"]`というセルを加えてから学習のセルを実行してください。`--fresh`は結果を捨てて最初から学習します。学習が済んだら`OPTIONS["cnn"] = []`に戻してください。
 # - `DATA = ["--limit=5000"]`のように画像を減らして、過学習がどう変わるかを見る（`--fresh`も必要です）。
+# - 自分の写真を見せる、どこで間違えるかを調べるなど、ほかの質問は[docs/explore.ja.md](../docs/explore.ja.md)にあります。
 # - 記事のコードとスクリプトの対応、2019年のKerasとの違い、練習問題は[手引き](../docs/reading.ja.md)にあります。
 
 # %% [markdown] lang="en"
@@ -475,4 +494,5 @@ IPython.display.Image("docs/cnn_with_gap.png", width=640)
 # - Change a layer in `build_model` and train. What was trained before is in the way, so first run a cell with
 #   `OPTIONS["cnn"] = ["--fresh"]`: it forgets that and starts anew. Afterwards set `OPTIONS["cnn"] = []` again.
 # - Take fewer images, with `DATA = ["--limit=5000"]` and `--fresh`, and see more over-fitting.
+# - Show it your own photo, see where it is wrong: [docs/explore.md](../docs/explore.md) has more questions.
 # - [The reading guide](../docs/reading.md) has the article line by line, what changed since 2019, and exercises.

@@ -34,7 +34,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
-from support import entry, files  # noqa: E402
+from support import ending, files  # noqa: E402
 
 NOTEBOOKS = {"article.ja.ipynb": "ja", "article.ipynb": "en"}
 METADATA = {
@@ -58,7 +58,7 @@ def script_lines(script, name, first, last):
         for index, node in enumerate(nodes):
             if words in ast.get_source_segment(text, node):
                 return index
-        raise entry.ScriptError(f"{script}.py: no {words!r} in {name}; change article.py")
+        raise ending.ScriptError(f"{script}.py: no {words!r} in {name}; change article.py")
 
     nodes = ast.parse(text).body
     function = nodes[find(nodes, f"def {name}(")]
@@ -122,7 +122,7 @@ def run(notebook, data, more):
             client.execute()
         except (CellExecutionError, DeadKernelError) as error:
             what = f"{error.ename}: {error.evalue}" if hasattr(error, "ename") else error
-            raise entry.ScriptError(f"code cell {client.code_cells_executed}: {what}") from None
+            raise ending.ScriptError(f"code cell {client.code_cells_executed}: {what}") from None
     for cell in cells:
         cell.outputs = kept(cell.outputs)
     return cells
@@ -166,15 +166,15 @@ def main(argv=None):
         try:
             old = {name: nbformat.read(HERE / name, as_version=4) for name in new}
         except (OSError, ValueError) as error:
-            raise entry.ScriptError(f"no notebooks yet: {error}; give --data SOURCE") from None
+            raise ending.ScriptError(f"no notebooks yet: {error}; give --data SOURCE") from None
         cells = code(old["article.ipynb"])
         if [cell.source for cell in cells] != [cell.source for cell in code(first)]:
-            raise entry.ScriptError("the code has changed; give --data SOURCE to run it")
+            raise ending.ScriptError("the code has changed; give --data SOURCE to run it")
     for name, notebook in new.items():
         for cell, done in zip(code(notebook), cells, strict=True):
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
         if args.check and notebook != old[name]:
-            raise entry.ScriptError(f"{name}: the text has changed; run python notebooks/build.py")
+            raise ending.ScriptError(f"{name}: the text has changed; run python notebooks/build.py")
         if not args.check:
             path = (args.quick or HERE) / name
             files.make_folder(path.parent)
@@ -184,4 +184,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    ending.run(main)

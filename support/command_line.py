@@ -102,11 +102,11 @@ def parse(script, doc, argv=None, **defaults):
     args = parser.parse_args(argv)
     check_inputs(args)
     args.script = name
-    on_screen = sys.stdout.isatty() or "ipykernel" in sys.modules
-    args.verbose = 0 if processes.number() > 0 else 1 if on_screen else 2
     if not args.show:
         os.environ["MPLBACKEND"] = "agg"  # which needs no screen
     keras_start.start()
+    on_screen = sys.stdout.isatty() or "ipykernel" in sys.modules
+    args.verbose = 0 if processes.number() > 0 else 1 if on_screen else 2
     return args
 
 
@@ -117,15 +117,20 @@ def check_inputs(args):
         ScriptError: a path does not exist.
     """
     data, weights, model = (getattr(args, key, None) for key in ("data", "weights", "model"))
-    if data not in (None, "cifar10", "sample") and not Path(data).exists():
-        raise ScriptError(
-            f"--data {data}: no such file or folder; "
-            "give cifar10, sample, a cifar-10-python.tar.gz, or a folder with train/ and test/"
-        )
-    if weights not in (None, "imagenet", "none") and not Path(weights).is_file():
-        raise ScriptError(f"--weights {weights}: no such file; give imagenet, none or a file")
+    paths = []
+    if data not in (None, "cifar10", "sample"):
+        ways = "cifar10, sample, a cifar-10-python.tar.gz, or a folder with train/ and test/"
+        paths.append((f"--data {data}", data, f"give {ways}"))
+    if weights not in (None, "imagenet", "none"):
+        paths.append((f"--weights {weights}", weights, "give imagenet, none or a file"))
     for path in [*(getattr(args, "photos", None) or ()), *(getattr(args, "runs", None) or ())]:
-        if not path.exists():
-            raise ScriptError(f"{path}: no such file or folder; a path with a space needs quotes")
-    if model and not model.is_file():
-        raise ScriptError(f"{model}: no such file; give a model that Keras saved, or run python cnn.py first")
+        paths.append((path, path, "give another; a path with a space needs quotes"))
+    if model:
+        paths.append((model, model, "give a model that Keras saved, or run python cnn.py first"))
+    for name, path, way_out in paths:
+        try:
+            os.stat(path)  # `Path.exists` raises where a folder may not be looked into
+        except OSError as error:
+            raise ScriptError(f"{name}: {error.strerror}; {way_out}") from None
+    if model and model.is_dir():
+        raise ScriptError(f"{model}: a folder; give the model.keras in it")

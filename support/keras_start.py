@@ -48,6 +48,10 @@ def start():
             f"Keras cannot be loaded by {python}: {type(error).__name__}: {error}; look at "
             "KERAS_BACKEND and ~/.keras/keras.json, or install requirements.txt anew"
         ) from None
+    for setting, ours in (("image_data_format", "channels_last"), ("floatx", "float32")):
+        if (theirs := getattr(keras.config, setting)()) != ours:  # in keras.json, which stays as it is
+            print(f"keras.json: {setting} is {theirs}; these scripts go on with {ours}")
+            getattr(keras.config, f"set_{setting}")(ours)
     processes.join()
 
 

@@ -36,7 +36,7 @@ def join():
     for name in VARIABLES:
         if name not in os.environ:
             raise ScriptError(f"{name}: not set, but {given[0]} is; set all three or none")
-    if not (os.environ[COUNT].isdigit() and os.environ[NUMBER].isdigit() and number() < count()):
+    if not (os.environ[COUNT].isdecimal() and os.environ[NUMBER].isdecimal() and number() < count()):
         raise ScriptError(
             f"{NUMBER}={os.environ[NUMBER]}: must be a whole number below {COUNT}={os.environ[COUNT]}; "
             "number the processes from 0"

@@ -266,23 +266,20 @@ class Python2Pickler(pickle._Pickler):
     dispatch[bytes] = save_bytes
 
 
-def pickled_batch(images=None, labels=None):
+def pickled_batch(images=None):
     """A batch in CIFAR-10's own format, whose image n has the value n % 251 everywhere, label n % 10."""
     if images is None:
         images = np.repeat((np.arange(10000) % 251).astype("uint8")[:, None], 3072, axis=1)
-    labels = [n % 10 for n in range(10000)] if labels is None else labels
     content = io.BytesIO()
-    Python2Pickler(content, protocol=2).dump({b"data": images, b"labels": labels})
+    Python2Pickler(content, protocol=2).dump({b"data": images, b"labels": [n % 10 for n in range(10000)]})
     return content.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
 
 
-def write_archive(path, first=None, **members):
-    """An archive in CIFAR-10's layout. `first` replaces the first batch's pickle."""
-    good = pickled_batch()
-    names = [f"data_batch_{n}" for n in range(1, 6)] + ["test_batch"]
+def write_archive(path, images=None):
+    """An archive in CIFAR-10's layout, of six batches with these images."""
+    content = pickled_batch(images)
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-        for name in names:
-            content = first if first is not None and name == "data_batch_1" else good
+        for name in [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]:
             member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))

@@ -1,8 +1,7 @@
-"""Damaged input for each of the four doors through which something from outside comes in.
+"""Damaged input for each of the three doors through which something from outside comes in.
 
-An archive whose hash is right, a folder of images, a model file, the folder of a run. Whatever is
-wrong with them, a script ends with 0 or 1 and at most one line on stderr; and a run never ends with
-a history that is not its own.
+A folder of images, a model file, the folder of a run. Whatever is wrong with them, a script ends
+with 0 or 1 and at most one line on stderr; and a run never ends with a history that is not its own.
 """
 
 import contextlib
@@ -10,15 +9,15 @@ import io
 import os
 import random
 import shutil
-import tarfile
 import tempfile
 import zipfile
 
 import keras
-from conftest import kept_signals, pickled_batch
+from conftest import kept_signals
 from PIL import Image
 
-from support import cifar10, filters, folder, run_folder
+from support.data import folder
+from support.run import run_folder, state
 
 
 def damaged(content, rng):
@@ -40,42 +39,6 @@ def damaged(content, rng):
     return bytes(content)
 
 
-class Archive:
-    """An archive of CIFAR-10's layout and hash, damaged itself or in what it holds."""
-
-    def __init__(self, path):
-        self.path = path / "archive.tar.gz"
-        self.batch = pickled_batch()
-        self.names = [f"data_batch_{n}" for n in range(1, 6)] + ["test_batch"]
-        self.whole = self.pack(self.batch)
-
-    def pack(self, first):
-        file = io.BytesIO()
-        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
-            for name in self.names:
-                content = first if name == "data_batch_1" else self.batch
-                member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-        return file.getvalue()
-
-    def try_one(self, rng):
-        if rng.random() < 0.5:
-            content = damaged(self.whole, rng)
-        elif rng.random() < 0.5:  # where a pickle says what it is, in its first and last bytes
-            head = damaged(self.batch[:200], rng)
-            content = self.pack(head + self.batch[200:])
-        else:
-            tail = damaged(self.batch[-30_000:], rng)
-            content = self.pack(self.batch[:-30_000] + tail)
-        self.path.write_bytes(content)
-        expected, cifar10.SHA256 = cifar10.SHA256, cifar10.sha256(self.path)
-        try:
-            cifar10.load(self.path)
-        finally:
-            cifar10.SHA256 = expected
-
-
 class Images:
     """A folder of images, one of which is damaged."""
 
@@ -93,8 +56,8 @@ class Images:
 
     def try_one(self, rng):
         (self.path / "train" / "one" / "b").write_bytes(damaged(rng.choice(self.good), rng))
-        (paths, _), _, _ = folder.load(self.path)
-        folder.read(paths)
+        (paths, _), _, _ = folder.list_images(self.path)
+        folder.decode(paths, 0)
 
 
 class Model:
@@ -118,7 +81,7 @@ class Model:
                     archive.writestr(name, member)
             content = file.getvalue()
         self.path.write_bytes(content)
-        filters.load(self.path)
+        run_folder.load_model(self.path)
 
 
 class RunFolder:
@@ -138,7 +101,7 @@ class RunFolder:
     def try_one(self, rng):
         shutil.rmtree(self.path, ignore_errors=True)
         shutil.copytree(self.good, self.path)
-        hit = self.path / rng.choice([*run_folder.KEPT, run_folder.RECORD, ".lock"])
+        hit = self.path / rng.choice([*run_folder.KEPT, state.RECORD, ".lock"])
         kind = rng.choice(["damaged"] * 6 + ["gone", "empty", "a folder", "a link", "a dead link"])
         if kind == "damaged":
             hit.write_bytes(damaged(hit.read_bytes(), rng))
@@ -158,7 +121,7 @@ class RunFolder:
         assert self.precious.read_bytes() == b"mine", (hit.name, kind)
 
 
-DOORS = [Archive, Images, Model, RunFolder]
+DOORS = [Images, Model, RunFolder]
 
 
 @contextlib.contextmanager
@@ -180,7 +143,7 @@ def try_door(door, path, numbers):
     for number in numbers:
         rng = random.Random(f"{door.__name__} {number}")
         with tempfile.TemporaryFile() as file:
-            with stderr_to(file), kept_signals() as exit_code:
+            with contextlib.redirect_stdout(io.StringIO()), stderr_to(file), kept_signals() as exit_code:
                 code = exit_code(lambda: tried.try_one(rng))  # noqa: B023
             file.seek(0)
             lines = file.read().decode().splitlines()

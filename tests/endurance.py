@@ -106,7 +106,7 @@ def signals(count, work):
 
 
 def damage(count, work):
-    """Damage what comes in through each of the four doors."""
+    """Damage what comes in through each of the three doors."""
     import damage as doors
 
     for door in doors.DOORS:

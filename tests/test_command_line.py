@@ -74,7 +74,7 @@ def test_wrong_options_end_in_one_line(wrong, capsys):
 
 @pytest.mark.parametrize("key", ["data", "weights"])
 def test_what_is_not_there_is_said_before_keras_is_loaded(key):
-    with pytest.raises(ScriptError, match=rf"--{key} nowhere: no such file.*; give "):
+    with pytest.raises(ScriptError, match=rf"--{key} nowhere: No such file.*; give "):
         command_line.parse("t.py", "", [f"--{key}", "nowhere"], epochs=1, weights=None)
 
 
@@ -131,7 +131,7 @@ def test_help_opens_with_a_paragraph_in_japanese_and_one_in_english(without_kera
 
 @pytest.mark.parametrize("name", ["visualize_weights.py", "explore.filters", "explore.maps"])
 def test_without_a_model_there_is_a_line_with_the_command_that_makes_one(without_keras, name):
-    one_line(without_keras(name, code=1), f"{name}: error: ", "no such file", "python cnn.py")
+    one_line(without_keras(name, code=1), f"{name}: error: ", "No such file", "python cnn.py")
 
 
 def test_every_option_has_a_place_in_some_script_s_help(without_keras):

@@ -67,11 +67,16 @@ def test_runs_on_other_images_are_named(compared, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("kind", ["nothing", "empty folder", "damaged", "no run"])
+def test_a_path_that_is_not_there_is_said(compared, tmp_path):
+    keep(tmp_path / "one", [0.5])
+    with pytest.raises(ScriptError, match=r"two: No such file.*; give another"):
+        compared("one", "two")
+
+
+@pytest.mark.parametrize("kind", ["empty folder", "damaged", "no run"])
 def test_what_is_no_run_is_said(compared, tmp_path, kind):
     keep(tmp_path / "one", [0.5])
-    if kind != "nothing":
-        (tmp_path / "two").mkdir()
+    (tmp_path / "two").mkdir()
     if kind == "damaged":
         whole = (tmp_path / "one" / "model.keras").read_bytes()
         (tmp_path / "two" / "model.keras").write_bytes(whole[: len(whole) // 2])

@@ -10,7 +10,7 @@ from conftest import ROOT
 from PIL import Image
 from test_images import make_folder
 
-from support import folder
+from support.data import folder
 from support.ending import ScriptError
 
 
@@ -22,16 +22,16 @@ def own(tmp_path):
 
 def train(own):
     """The training images of a folder with their labels."""
-    (paths, labels), _, _ = folder.load(own)
-    return folder.read(paths), labels
+    (paths, labels), _, _ = folder.list_images(own)
+    return folder.decode(paths, 0), labels
 
 
 def test_a_folder(own):
-    (paths, y_train), (_, y_test), class_names = folder.load(own)
+    (paths, y_train), (_, y_test), class_names = folder.list_images(own)
     assert class_names == ["green", "red"]
     assert y_train.tolist() == y_test.tolist() == [0, 1]
     assert y_train.dtype == np.int64
-    images = folder.read(paths)
+    images = folder.decode(paths, 0)
     assert images.shape == (2, 32, 32, 3)
     assert images.dtype == np.uint8
     assert images[1, 5, 5].tolist() == [255, 0, 0]
@@ -40,7 +40,7 @@ def test_a_folder(own):
 def test_the_classes_take_turns(own):
     for n, name in ((1, "red"), (2, "red"), (1, "green")):
         Image.new("RGB", (32, 32)).save(own / "train" / name / f"{n}.png")
-    (paths, labels), _, _ = folder.load(own)
+    (paths, labels), _, _ = folder.list_images(own)
     assert labels.tolist() == [0, 1, 0, 1, 1]
     assert [path.name for path in paths] == ["0.png", "0.png", "1.png", "1.png", "2.png"]
 
@@ -107,7 +107,7 @@ def remove(path):
 
 
 def save_bomb(path):
-    size = Image.MAX_IMAGE_PIXELS // 10000 + 1  # a little over the limit, where Pillow only warns
+    size = Image.MAX_IMAGE_PIXELS // 10000 + 1  # a little over the limit, where Pillow itself only warns
     Image.new("1", (size, 10000)).save(path)
 
 
@@ -129,7 +129,7 @@ def cut(path):
         (lambda f: (f / "train" / "red" / "b.png").touch(), "red/b.png: not an image"),
         (lambda f: (f / "train" / "red" / "deeper").mkdir(), "red/deeper"),
         (lambda f: cut(f / "train" / "red" / "0.png"), "red/0.png: .*truncated"),
-        (lambda f: save_bomb(f / "train" / "red" / "b.png"), "red/b.png: .*exceeds limit"),
+        (lambda f: save_bomb(f / "train" / "red" / "b.png"), "red/b.png: .*million pixels"),
     ],
 )  # fmt: skip
 def test_errors_name_the_place(own, damage, named):
@@ -142,7 +142,7 @@ def test_errors_name_the_place(own, damage, named):
 def test_a_folder_that_may_not_be_read(own):
     (own / "train" / "red").chmod(0)
     with pytest.raises(ScriptError, match="train/red: Permission denied"):
-        folder.load(own)
+        folder.list_images(own)
     (own / "train" / "red").chmod(0o755)
 
 
@@ -156,7 +156,7 @@ def test_what_pillow_warns_of_is_no_second_line(own, capfd):
 
 
 def test_what_pillow_logs_is_no_second_line():
-    program = "from support import folder; import logging; logging.getLogger('PIL.x').error('a')"
+    program = "from support.data import folder; import logging; logging.getLogger('PIL.x').error('a')"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -1,12 +1,15 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from conftest import options, small_batches
 from PIL import Image
 
-import utils
-from support import folder, images
+import cnn
+from support import processes
+from support.data import folder, images
+from support.data.batches import Batches
 from support.ending import ScriptError
 
 
@@ -20,7 +23,7 @@ def make_folder(root, *classes, count=1):
 
 
 def test_batches_for_fit(small):
-    train, test = images.batches(options(data=small, batch_size=20), utils.prepare)
+    train, test = images.batches(options(data=small, batch_size=20), cnn.prepare)
     assert (len(train), len(test)) == (5, 1)
     assert train.num_classes == test.num_classes == 4
     assert train.class_names == ["a", "b", "c", "d"]
@@ -37,8 +40,38 @@ def test_the_last_batch_is_what_is_left():
     assert [len(train[n][0]) for n in range(len(train))] == [20, 20, 10]
 
 
+def test_the_shares_of_all_processes_are_the_batch_of_one(monkeypatch):
+    train, _ = small_batches(count=51, batch_size=20)
+    train.shuffle(0, 1)
+    rows, shares = train.order, []
+    monkeypatch.setenv(processes.COUNT, "2")
+    for number in "01":
+        monkeypatch.setenv(processes.NUMBER, number)
+        assert len(train) == 3
+        shares.append([train[n] for n in range(3)])
+    for start, *parts in zip((0, 20, 40), *shares, strict=True):
+        for n, whole in enumerate(train.prepared(rows[start : start + 20][: 50 - start])):
+            np.testing.assert_array_equal(np.concatenate([part[n] for part in parts]), whole)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="other backends get the batches themselves"
+)
+@pytest.mark.parametrize("batch_size", [7, 1500])
+def test_tensorflow_gets_the_same_batches_in_the_order_of_the_epoch(batch_size):
+    train, _ = small_batches(count=3001, batch_size=batch_size)
+    for epoch in (0, 1):
+        train.shuffle(0, epoch)
+        got = [[part.numpy() for part in batch] for batch in train.dataset]
+        assert len(got) == len(train) == len(train.dataset)
+        for n, batch in enumerate(got):
+            for part, expected in zip(batch, train[n], strict=True):
+                assert part.dtype == np.float32
+                np.testing.assert_array_equal(part, expected)
+
+
 def test_the_order_depends_on_seed_and_epoch_alone():
-    batches = images.Batches(
+    batches = Batches(
         np.zeros((100, 1, 1, 3), "uint8"), np.arange(100), range(100), "", 10,
         lambda x, y, num_classes: (x, y),
     )  # fmt: skip
@@ -83,15 +116,17 @@ def test_limit_too_small_for_the_test_set(small):
 def test_a_folder_does_not_hide_a_word_of_the_command_line(tmp_path, monkeypatch, name):
     make_folder(tmp_path / name, "red", "green")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("support.cifar10.load", lambda own=None: ((own, 0), (0, 0), ["CIFAR-10"]))
-    (_, _), _, class_names, _ = images.find(name, 0)
+    monkeypatch.setattr(
+        "support.data.cifar10.load_data", lambda own=None, verbose=2: ((own, 0), (0, 0), ["CIFAR-10"])
+    )
+    (_, _), _, class_names, _ = images.find_images(name, 0, 0)
     assert class_names != ["green", "red"]
-    assert images.find(f"./{name}", 0)[2] == ["green", "red"]
+    assert images.find_images(f"./{name}", 0, 0)[2] == ["green", "red"]
 
 
 def test_a_limited_folder_decodes_no_more_than_it_needs(tmp_path):
     own = make_folder(tmp_path / "own", "green", "red", count=60)
-    (paths, labels), _, _ = folder.load(own)
+    (paths, labels), _, _ = folder.list_images(own)
     wanted = images.pick(labels, 10, np.random.default_rng(0))
     for row in set(range(len(paths))) - set(wanted):
         paths[row].write_bytes(b"damaged")
@@ -100,7 +135,7 @@ def test_a_limited_folder_decodes_no_more_than_it_needs(tmp_path):
 
 
 def test_without_cifar10_the_sample_is_taken_and_said(capsys, monkeypatch):
-    monkeypatch.setattr("support.cifar10.ORIGINS", ["http://127.0.0.1:9/none"])
+    monkeypatch.setattr("support.data.cifar10.ORIGINS", ["http://127.0.0.1:9/none"])
     _, _, _, name = images.load_data(options(data=None, limit=50))
     assert name == "the built-in sample"
     warnings = capsys.readouterr().err.splitlines()
@@ -120,14 +155,15 @@ def test_without_cifar10_the_sample_is_taken_and_said(capsys, monkeypatch):
     ],
 )
 def test_a_source_that_lasts(source, name, expected):
-    assert images.lasting(source, name) == expected
+    assert images.absolute_source(source, name) == expected
 
 
 def test_a_folder_is_found_from_any_other(small, tmp_path, monkeypatch):
     monkeypatch.chdir(Path(small).parent)
-    found = images.lasting("small", "the images in small")
+    found = images.absolute_source("small", "the images in small")
     monkeypatch.chdir(tmp_path)
-    x, y = images.load_tests(found, 0)
+    (x, y), class_names = images.load_tests(found, 0, 0)
     _, (x_test, y_test), _, _ = images.load_data(options(data=small))
     np.testing.assert_array_equal(x, x_test)
     np.testing.assert_array_equal(y, y_test)
+    assert class_names == list("abcd")

@@ -1,6 +1,5 @@
 """`benchmarks/ingredients.py` leaves out what it says, and looks at no test image."""
 
-import argparse
 import collections
 import itertools
 import re
@@ -12,7 +11,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from support import images, layers
+from support.run.records import flat_layers
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def model_of(ingredients, recipe, ingredient):
 
 def facts(ingredients, recipe, ingredient):
     """What may differ between a recipe and its variants: numbers of layers, and the learning rate."""
-    flat = list(layers.flat_layers(model := model_of(ingredients, recipe, ingredient)))
+    flat = list(flat_layers(model := model_of(ingredients, recipe, ingredient)))
     kinds = [type(layer).__name__ for layer in flat]
     text = ingredients.without(recipe, ingredient)
     return collections.Counter(
@@ -109,7 +108,7 @@ def test_the_runs_of_a_recipe_that_has_changed_do_not_count(ingredients, monkeyp
     log = ingredients.out_of("cnn", "dropout", 0).with_suffix(".log")
     log.parent.mkdir(parents=True)
     log.touch()
-    script = log.with_name("cnn.py")
+    script = log.with_name("recipe.py")
     script.write_text(ingredients.without("cnn", "dropout"))
     ingredients.train("cnn", "dropout", 0, "sample")  # done already
     script.write_text(ingredients.without("cnn", "dropout").replace("0.0015", "0.002"))
@@ -148,8 +147,7 @@ def test_from_nothing_to_the_table_without_a_test_image(ingredients, kept, monke
     ingredients.compare("cnn", "sample")
     ingredients.write_table("cnn")
 
-    args = argparse.Namespace(data="sample", seed=0, limit=None)
-    (x_train, _), (x_test, _), _, _ = images.load_data(args)
+    (x_train, _), (x_test, _), _, _ = ingredients.load_data("sample")
     rest, held_back = (pixels(tmp_path / "images" / kind) for kind in ("train", "test"))
     assert len(held_back) == 30
     assert sorted(rest + held_back) == sorted(image.tobytes() for image in x_train)

@@ -15,7 +15,7 @@ from support.ending import ScriptError
 TABLES = ["2,280", "5,380", "588,100", "591,390", "3,228,864", "3,239,114", "21,888", "6,390"]
 # Raises what the stop button raises, at the beginning of the second epoch.
 STOP = """
-from support.training import Run
+from support.run.training import Run
 
 begin = Run.on_epoch_begin
 
@@ -87,7 +87,7 @@ def test_both_notebooks_have_the_outputs_of_one_run_on_cifar10():
     assert [number for number in TABLES if number not in text] == []
     assert "has all" not in text
     assert "warning" not in text  # that it was other images, or no transfer learning
-    assert figures(build.code(en)) == 11
+    assert figures(build.code(en)) == 13
     for name in build.NOTEBOOKS:
         path = ROOT / "notebooks" / name
         assert path.stat().st_size < 1_000_000
@@ -97,9 +97,10 @@ def test_both_notebooks_have_the_outputs_of_one_run_on_cifar10():
 @pytest.mark.parametrize(
     ("script", "old", "new"),
     [
-        ("cnn.py", "filters=30", "filters=32"),
+        ("cnn.py", "Dense(num_classes", "Dense(1 + num_classes"),
         ("cnn.py", 'optimizer="adam"', 'optimizer="sgd"'),
-        ("utils.py", "/ 255.0", "/ 127.5"),
+        ("cnn.py", "/ 255.0", "/ 127.5"),
+        ("utils.py", "i = index // width", "i = index % width"),
         ("visualize_weights.py", "np.split(weights, weights.shape[3]", "np.split(weights, 30"),
         ("transfer_learning.py", 'pooling="avg"', 'pooling="max"'),
         ("cnn_with_gap.py", "GlobalAveragePooling2D()", "GlobalMaxPooling2D()"),
@@ -149,15 +150,15 @@ def test_from_the_first_cell_to_the_last_and_once_more():
 
     assert stop.outputs[-1].ename == "KeyboardInterrupt"
     assert "Epoch 1/2" in printed([stop])
-    assert "results/notebook/cnn: continuing at epoch 2 of 2" in printed(first)
+    assert "(continuing at epoch 2 of 2)" in printed(first)
     assert "Epoch 1/2" not in printed(first)
     assert "Epoch 2/2" in printed(first)
 
     assert "the built-in sample: training set (100, 32, 32, 3)" in printed(second)
     assert [number for number in TABLES if number not in printed(second)] == []
-    assert printed(second).count("already; --fresh trains anew") == 3
+    assert printed(second).count("already); --fresh trains anew") == 3
     assert "Epoch" not in printed(second)
-    assert figures(second) == 11
+    assert figures(second) == 13
     assert not set("\b\r") & set(printed(done))
     assert all(out.get("name") != "stderr" for cell in done for out in cell.outputs)
     for name in ("conv2d", "max_pooling2d", "flatten", "dense", "dense_1", "mobilenet_1.00_224"):

@@ -1,5 +1,6 @@
 """The pages say what is there: options, links, commands, and the numbers that were measured."""
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -8,28 +9,14 @@ import sys
 import pytest
 from conftest import ROOT
 
-import cnn
-import cnn_with_gap
-import show_samples
-import transfer_learning
-import visualize_weights
-from beyond import cnn as beyond_cnn
-from beyond import cnn_with_gap as beyond_cnn_with_gap
-from beyond import transfer_learning as beyond_transfer_learning
-from support import command_line, loading
+from support import command_line, keras_start
 
 READMES = ["README.md", "README.ja.md"]
-PAGES = [*READMES, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-MAINS = {
-    "show_samples.py": show_samples.main,
-    "cnn.py": cnn.main,
-    "visualize_weights.py": visualize_weights.main,
-    "transfer_learning.py": transfer_learning.main,
-    "cnn_with_gap.py": cnn_with_gap.main,
-    "beyond.cnn": beyond_cnn.main,
-    "beyond.cnn_with_gap": beyond_cnn_with_gap.main,
-    "beyond.transfer_learning": beyond_transfer_learning.main,
-}
+PAGES = [*READMES, "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+SCRIPTS = ["show_samples.py", "cnn.py", "visualize_weights.py", "transfer_learning.py", "cnn_with_gap.py"]
+QUESTIONS = [f"explore.{name}" for name in ("classify", "mistakes", "by_hand", "filters", "maps", "compare")]
+RECIPES = ["beyond.cnn", "beyond.cnn_with_gap", "beyond.transfer_learning"]
+NAMES = [*SCRIPTS, *QUESTIONS, *RECIPES]
 
 
 def text_of(page):
@@ -47,13 +34,13 @@ def parse(monkeypatch):
     def stop():
         raise Parsed
 
-    monkeypatch.setattr(loading, "import_keras", stop)
+    monkeypatch.setattr(keras_start, "start", stop)
     monkeypatch.setattr(command_line, "check_inputs", lambda args: found.append(vars(args)))
     found = []
 
     def run(script, *words):
         with pytest.raises(Parsed):
-            MAINS[script](list(words))
+            importlib.import_module(script.removesuffix(".py")).main(list(words))
         return found.pop()
 
     return run
@@ -62,10 +49,10 @@ def parse(monkeypatch):
 @pytest.mark.parametrize("page", READMES)
 def test_the_table_has_every_option_and_its_default(page, parse):
     table = dict(re.findall(r"^\| `(--[a-z-]+|MODEL)[^|]*\| ([^|]*)\|", text_of(page), re.MULTILINE))
-    options = {name: parse(name) for name in MAINS if not name.startswith("beyond")}
-    keys = {key for found in options.values() for key in found}
-    keys -= {"script", "command", "default_model"}
-    assert {"MODEL" if key == "model" else command_line.option_of(key) for key in keys} == set(table)
+    options = {name: parse(name) for name in [*SCRIPTS, "explore.filters", "explore.maps"]}
+    keys = {key for found in options.values() for key in found} - {"script", "verbose"}
+    words = {"MODEL" if key == "model" else f"--{key.replace('_', '-')}" for key in keys}
+    assert words == set(table)
     for option in ("--epochs", "--batch-size"):
         key = option[2:].replace("-", "_")
         values = [options[f"{name}.py"][key] for name in ("cnn", "transfer_learning", "cnn_with_gap")]
@@ -84,11 +71,11 @@ def commands():
                 words = words[next((n + 1 for n, w in enumerate(words) if w.endswith("python")), 99) :]
                 if words[:1] == ["-m"]:
                     words = words[1:]
-                if words and words[0] in MAINS and not {"SOURCE", "FOLDER", "x"} & set(words):
+                if words and words[0] in NAMES and not {"SOURCE", "FOLDER", "x"} & set(words):
                     yield pytest.param(words, id=f"{page}: {' '.join(words)}")
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_commands_can_be_given(words, parse, capsys):
     if "--help" in words:
         return
@@ -112,6 +99,12 @@ def test_every_figure_is_shown():
     shown = "".join(text_of(page) for page in PAGES)
     figures = {p.name for p in (ROOT / "docs").iterdir() if p.suffix in (".png", ".jpg")}
     assert {name for name in figures if name not in shown} == set()
+
+
+def test_every_printed_text_is_shown():
+    texts = {path.stem for path in (ROOT / "benchmarks" / "printed").iterdir()}
+    shown = re.findall(r"^<!-- printed (\S+) -->$", "\n".join(map(text_of, PAGES)), re.MULTILINE)
+    assert set(shown) == texts
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -172,7 +165,9 @@ def numbers_of(page):
     return {n for n in (number.rstrip(",") for number in found) if len(n) > 2}
 
 
-@pytest.mark.parametrize("pages", [READMES, ["docs/reading.md", "docs/reading.ja.md"]])
+@pytest.mark.parametrize(
+    "pages", [READMES, *([f"docs/{n}.md", f"docs/{n}.ja.md"] for n in ("reading", "explore"))]
+)
 def test_both_languages_have_the_same_numbers(pages):
     one, other = map(numbers_of, pages)
     assert one == other

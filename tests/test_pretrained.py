@@ -50,7 +50,9 @@ def test_a_file_that_has_no_weights(tmp_path, content):
 @pytest.mark.parametrize("alpha", [0.5, 0.75, 1.0])
 def test_weights_of_another_width(weights, alpha):
     parameters = keras.applications.MobileNet(include_top=False, alpha=alpha, weights=None).count_params()
-    said = rf"own.weights.h5: has 218,544 weights, .* {parameters:,} with --alpha {alpha}; give .*--weights none"
+    said = (
+        rf"own.weights.h5: has 218,544 weights, .* {parameters:,} with --alpha {alpha}; give .*--weights none"
+    )
     with pytest.raises(ScriptError, match=said):
         find_weights(str(weights), alpha)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from support import regularity
+from explore import regularity
 
 
 def slow_regularity(kernel):

@@ -1,11 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from conftest import options
 from PIL import Image
 
 import transfer_learning
-from support import responses
+from explore import responses
 
 
 def convolution(kernels, **options):
@@ -37,7 +36,7 @@ def test_a_patch_is_what_the_filter_sees_where_it_answers_most(padding, strides)
     model = convolution(edge(), padding=padding, strides=strides)
     images = np.array([step(5), step(8), step(11)])
     layers = responses.first_layers(model, images)
-    given, answers = responses.look(layers, images)
+    given, answers = responses.inputs_and_answers(layers, images)
     np.testing.assert_allclose(given, images / 255, atol=1e-6)
     found = responses.patches(layers, images, 0)
     assert found.shape == (3, 3, 2, 3)
@@ -54,7 +53,7 @@ def test_patches_of_a_kernel_with_holes():
     layers = responses.first_layers(model, images)
     found = responses.patches(layers, images, 1)
     assert found.shape == (4, 5, 5, 3)
-    given, answers = responses.look(layers, images)
+    given, answers = responses.inputs_and_answers(layers, images)
     low, high = np.asarray(given).min(), np.asarray(given).max()
     values = np.einsum("nhwc,hwc->n", found[:, ::2, ::2] * (high - low) + low, kernels[..., 1])
     np.testing.assert_allclose(values, np.asarray(answers)[..., 1].max(axis=(1, 2)), rtol=1e-4)
@@ -64,7 +63,7 @@ def test_what_prepares_the_images_comes_before_a_convolution():
     layers = [keras.layers.RandomFlip(), keras.layers.Rescaling(2, offset=-1)]
     model = keras.Sequential([keras.Input((16, 16, 3)), *layers, keras.layers.Conv2D(4, 3)])
     images = np.array([step(5), step(8)])
-    given, _ = responses.look(responses.first_layers(model, images), images)
+    given, _ = responses.inputs_and_answers(responses.first_layers(model, images), images)
     np.testing.assert_allclose(given, images / 127.5 - 1, atol=1e-6)
 
 
@@ -87,12 +86,11 @@ def test_figures_and_the_filters_that_answer_to_nothing(tmp_path, capsys):
     after, before = convolution(edge()), convolution(edge()[..., ::-1])
     images, labels = np.array([step(n) for n in range(3, 13)]), np.arange(10) % 2
     models = {"before training": before, "after training": after}
-    args = options(out=tmp_path)
-    responses.plot(models, np.arange(3), (images, labels), args)
+    responses.plot(models, np.arange(3), (images, labels), tmp_path)
     assert "answer to nothing in 10 test images: 1, 2\n" in capsys.readouterr().out
     both = Image.open(tmp_path / "responses.png").size[0]
     assert (tmp_path / "patches.png").exists()
-    responses.plot({"after training": after}, np.arange(3), (images, labels), args)
+    responses.plot({"after training": after}, np.arange(3), (images, labels), tmp_path)
     assert Image.open(tmp_path / "responses.png").size[0] < 0.8 * both
 
 
@@ -102,12 +100,12 @@ def test_every_filter_that_answers_is_not_named(tmp_path, capsys):
         {"after training": model},
         [0, 1],
         (np.array([step(5)]), np.array([0])),
-        options(out=tmp_path),
+        tmp_path,
     )
     assert "answer to nothing in 1 test images: none\n" in capsys.readouterr().out
 
 
 def test_without_images_there_is_a_line(tmp_path, capsys):
-    responses.plot({}, [], None, options(out=tmp_path))
+    responses.plot({}, [], None, tmp_path)
     assert "give --data SOURCE" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ import beyond.transfer_learning
 import cnn
 import cnn_with_gap
 import transfer_learning
-from support import records, training
+from support.run import records, training
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def reproduce(monkeypatch):
 
 @pytest.fixture
 def tables(reproduce, monkeypatch, tmp_path):
-    """Makes all tables anew: the name of each to its text. The figure goes into a folder."""
+    """Makes all tables and printed lines anew: the name of each to its text. Figures go into a folder."""
     written = {}
 
     def write(name, *lines):
@@ -34,7 +34,9 @@ def tables(reproduce, monkeypatch, tmp_path):
 
     for module in (reproduce, reproduce.minutes, reproduce.ingredients):
         monkeypatch.setattr(module, "write", write)
-    monkeypatch.setattr(reproduce.minutes, "ROOT", tmp_path)
+    monkeypatch.setattr(reproduce, "keep_printed", write)
+    for module in (reproduce, reproduce.minutes):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     (tmp_path / "docs").mkdir()
 
     def make():
@@ -47,16 +49,25 @@ def tables(reproduce, monkeypatch, tmp_path):
 
 TABLES = {"results", "epochs", "over_fitting", "cpu_minutes"}
 TABLES |= {f"ingredients_{name}" for name in ("cnn", "cnn_with_gap", "transfer_learning")}
+PRINTED = {"cnn", "cnn_with_gap", "explore.compare"}
+FIGURES = {"cpu_minutes", "curves", "cnn", "cnn_with_gap", "beyond_cnn", "beyond_cnn_with_gap"}
 CURVES = ("accuracy", "loss", "val_accuracy", "val_loss", "cpu seconds")
 
 
 def test_the_tables_are_those_of_the_runs_that_are_kept(tables, tmp_path):
     found = tables()
-    assert set(found) == TABLES
+    assert set(found) == TABLES | PRINTED
     for name, text in found.items():
-        assert text == (ROOT / "benchmarks" / f"{name}.md").read_text(encoding="utf-8"), name
-    with Image.open(tmp_path / "docs" / "cpu_minutes.png") as figure:
-        assert figure.width > 800
+        file = f"printed/{name}.txt" if name in PRINTED else f"{name}.md"
+        assert text.strip("\n") == (ROOT / "benchmarks" / file).read_text(encoding="utf-8").strip("\n"), name
+    assert {path.stem for path in (tmp_path / "docs").iterdir()} == FIGURES
+    for name in FIGURES:
+        with (
+            Image.open(tmp_path / "docs" / f"{name}.png") as new,
+            Image.open(ROOT / f"docs/{name}.png") as old,
+        ):
+            assert new.width > 700
+            assert abs(new.width - old.width) < 20
 
 
 SCRIPTS = {
@@ -78,7 +89,7 @@ def recipe_of(reproduce, monkeypatch, tmp_path):
     """Starts a script up to its training: what a run of it has on record, and its epochs."""
     import common
 
-    def resume(*arguments):
+    def resume(*arguments, **decided):
         raise ResumeCalledError(*arguments)
 
     monkeypatch.setattr(training, "resume", resume)
@@ -135,14 +146,20 @@ def test_the_ingredients_are_those_of_the_recipe_as_it_is(reproduce, recipe_of, 
     ("key", "unchanged"),
     [
         ("val_accuracy", set()),
-        ("accuracy", {"epochs", "cpu_minutes"}),
-        ("val_loss", TABLES - {"over_fitting"}),
-        ("cpu seconds", {"epochs", "over_fitting"}),
-        ("untrained accuracy", TABLES - {"results", "epochs"}),
-        ("parameters", TABLES - {"results"}),
+        ("accuracy", {"epochs", "cpu_minutes", "explore.compare"}),
+        ("val_loss", (TABLES | PRINTED) - {"over_fitting", "cnn", "cnn_with_gap"}),
+        ("cpu seconds", {"epochs", "over_fitting", "cnn", "cnn_with_gap"}),
+        ("untrained accuracy", (TABLES | PRINTED) - {"results", "epochs"}),
+        ("parameters", (TABLES | PRINTED) - {"results", "explore.compare"}),
     ],
 )
 def test_other_runs_would_give_other_tables(reproduce, tables, monkeypatch, key, unchanged):
+    for module, name in (
+        (reproduce.utils, "plot_accuracy"),
+        (reproduce.compare, "plot"),
+        (reproduce.minutes, "draw"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_: None)
     before, kept = tables(), reproduce.kept
 
     def others(name):

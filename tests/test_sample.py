@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from support import sample
+from support.data import sample
 
 
 @pytest.fixture(scope="module")
 def drawn():
-    return sample.load(0)
+    return sample.draw(0)
 
 
 def test_it_has_the_documented_form(drawn):
@@ -20,12 +20,12 @@ def test_it_has_the_documented_form(drawn):
 
 
 def test_it_depends_on_the_seed_alone(drawn):
-    sample.load.cache_clear()
-    (x_train, _), (_, y_test), _ = sample.load(0)
+    sample.draw.cache_clear()
+    (x_train, _), (_, y_test), _ = sample.draw(0)
     assert x_train is not drawn[0][0]
     np.testing.assert_array_equal(x_train, drawn[0][0])
     np.testing.assert_array_equal(y_test, drawn[1][1])
-    assert (sample.load(1)[0][0] != x_train).any(axis=(1, 2, 3)).all()
+    assert (sample.draw(1)[0][0] != x_train).any(axis=(1, 2, 3)).all()
 
 
 def test_no_test_image_is_in_the_training_set(drawn):

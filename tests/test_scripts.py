@@ -79,17 +79,8 @@ def test_a_model_alone_is_shown_after_training_only(script, small, tmp_path):
     assert names_in(tmp_path / "alone") == ["filters.png", "weight.png"]
     # Its images are known still.
     assert "to nothing in 20 test images" in script("-m", "explore.filters", "alone.keras").stdout
-    one_line(script("visualize_weights.py", "no.keras", code=1), "no.keras", "no such file")
+    one_line(script("visualize_weights.py", "no.keras", code=1), "no.keras", "No such file")
     one_line(script("visualize_weights.py", code=1), "results/cnn/model.keras", "python cnn.py")
-
-
-def test_the_maps_are_of_the_newest_network_that_has_them(script, small, tmp_path):
-    script("cnn_with_gap.py", "--data", small, "--epochs", 1)
-    script("cnn.py", "--data", small, "--epochs", 1)  # newer, but without pooling
-    done = script("-m", "explore.maps")
-    assert done.stdout.startswith("results/cnn_with_gap/model.keras: 5,784 parameters, trained on ")
-    assert done.stderr == ""
-    assert names_in(tmp_path / "results" / "explore" / "maps") == ["confidence_maps.png"]
 
 
 def test_without_cifar10_a_script_goes_on_with_the_sample_and_says_so(script):
@@ -121,7 +112,7 @@ def test_weights_left_out_are_the_best_to_be_had_and_weights_named_are_those(sta
     assert printed[0].startswith("[")
     assert printed[0] == printed[1]
     one_line(script(*command, "--weights", "imagenet", code=1), "weights imagenet")
-    one_line(script(*command, "--weights", "no.h5", code=1), "no.h5: no such file")
+    one_line(script(*command, "--weights", "no.h5", code=1), "no.h5: No such file")
 
 
 def test_a_bug_in_the_network_is_no_matter_of_the_weights(tmp_path, small, monkeypatch):

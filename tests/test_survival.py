@@ -100,7 +100,9 @@ def test_interrupted_while_the_sample_is_drawn(start):
 @pytest.mark.parametrize(
     "place", ["keras.utils:get_file", "keras.applications.mobilenet:MobileNet", "keras:Model.evaluate"]
 )
-def test_interrupted_while_weights_are_fetched_or_loaded_or_the_untrained_model_evaluated(start, small, place):
+def test_interrupted_while_weights_are_fetched_or_loaded_or_the_untrained_model_evaluated(
+    start, small, place
+):
     """It does not go on with random weights."""
     command = ["transfer_learning.py", "--data", small, "--alpha", "0.25"]
     if place != "keras.utils:get_file":

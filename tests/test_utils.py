@@ -104,9 +104,7 @@ def test_the_accuracy_figure_has_whole_epochs_and_its_legend_below(tmp_path, mon
     figure.canvas.draw()
     (axes,), (legend,) = figure.axes, figure.legends
     low, high = axes.get_xlim()
-    labels = [
-        label.get_text() for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high
-    ]
+    labels = [label.get_text() for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high]
     assert labels
     assert all(label.isdigit() and 1 <= int(label) <= epochs for label in labels)
     assert len(legend.get_texts()) == 5

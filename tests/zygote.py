@@ -4,6 +4,7 @@ Most of a script's time in a test is the loading of Keras. What is forked is a p
 which can be interrupted and killed like any other. `conftest.Zygote` is the other end.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -89,7 +90,9 @@ for line in sys.stdin:
         try:
             run(request)
         except SystemExit as end:
-            # What Python does at its end takes a second here; scripts of their own show it.
+            if "KERAS_DISTRIBUTION_PROCESS_ID" in os.environ:  # JAX waits for the other processes there
+                atexit._run_exitfuncs()
+            # What else Python does at its end takes a second here; scripts of their own show it.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(end.code or 0)

@@ -52,6 +52,10 @@ def load_data(own=None, verbose=2):
     if own is None:
         return read(cached() or fetch(verbose))
     if (found := sha256(own)) != SHA256:
+        if not tarfile.is_tarfile(own):
+            raise ScriptError(
+                f"--data {own}: not an archive; for a photo run python -m explore.classify {own}"
+            )
         hashes = f"its SHA-256 is {found}, not {SHA256}"
         raise ScriptError(f"--data {own}: not CIFAR-10's archive: {hashes}; fetch it again")
     if cached() is None:
@@ -61,9 +65,10 @@ def load_data(own=None, verbose=2):
 
 def folders():
     """The folders of Keras' cache: the reader's, and where Keras goes if it cannot write there."""
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    home = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))
     elsewhere = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir(), ".keras")
-    return [home / "datasets", elsewhere / "datasets"]
+    homes = [Path(home)] if home[0] != "~" else []  # a container's user may have none
+    return [*(folder / "datasets" for folder in homes), elsewhere / "datasets"]
 
 
 def cached():

@@ -1,18 +1,25 @@
 """One's own images: a folder with `train/<class>/` and `test/<class>/`."""
 
+import contextlib
 import itertools
 import logging
+import os
 import warnings
 
 import keras
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from support.ending import ScriptError
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it says on stderr what it raises
 
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # some programs leave much text
 SIZE = 32
+# What the orientation in a photo's metadata asks for: photos are often stored lying on their side.
+TURNS = {number: Image.Transpose[name] for number, name in enumerate(
+    ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"), 2
+)}  # fmt: skip
 NOT_IMAGES = {"thumbs.db", "desktop.ini"}  # which Windows leaves where images are
 
 
@@ -32,7 +39,9 @@ def list_images(folder):
     """
     train, test = folder / "train", folder / "test"
     for part in (train, test):
-        if not part.is_dir():
+        if not os.path.isdir(part) and os.access(folder, os.X_OK):
+            if os.path.exists(folder / "data_batch_1"):  # pickles without a hash to check: never opened
+                raise ScriptError(f"{folder}: an unpacked CIFAR-10; give its archive, cifar-10-python.tar.gz")
             raise ScriptError(f"{part}: no such folder; make train/<class>/ and test/<class>/ there")
     names = [[path.name for path in visible(part) if path.is_dir()] for part in (train, test)]
     for odd in sorted(set(names[0]) ^ set(names[1])):
@@ -74,10 +83,7 @@ def decode(paths, verbose):
     """
     images = np.empty((len(paths), SIZE, SIZE, 3), dtype="uint8")
     progress = keras.utils.Progbar(len(paths), unit_name="image", verbose=verbose)
-    # What Pillow warns of in a damaged file ends in an error or does no harm. But above its limit for
-    # an image's size it only warns, and refuses at twice the limit.
-    with warnings.catch_warnings(action="ignore"):
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with warnings.catch_warnings(action="ignore"):  # what Pillow warns of ends in an error, or does no harm
         for index, path in enumerate(paths):
             images[index] = read_image(path)
             progress.update(index + 1)
@@ -93,14 +99,40 @@ def open_image(path):
     """An image file, upright and in RGB.
 
     Raises:
-        ScriptError: it is not an image, or damaged.
+        ScriptError: it is not an image, or damaged, or its range of values cannot be known.
     """
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)  # photos are often stored lying on their side
-            if image.mode.startswith("I;16"):  # 16 bits of grey, which `convert` would cut off
-                image = Image.fromarray((np.asarray(image) >> 8).astype("uint8"))
-            return image.convert("RGB")
+            turn = None
+            with contextlib.suppress(Exception):  # metadata may be odd; of them this alone is needed
+                turn = TURNS.get(file.getexif().get(ExifTags.Base.Orientation))
+            if file.width * file.height > Image.MAX_IMAGE_PIXELS:
+                if file.format != "JPEG":
+                    raise ValueError(f"has more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels")
+                file.draft("RGB", (1024, 1024))  # which is reduced while it is decoded
+            image = in_8_bits(file) if file.mode[0] in "IF" else file.convert("RGB")
+            return image.transpose(turn).convert("RGB") if turn is not None else image.convert("RGB")
     except Exception as error:  # decoders raise whatever they stumble over
-        why = "not an image" if isinstance(error, UnidentifiedImageError) else error
-        raise ScriptError(f"{path}: {why}; mend or remove it") from None
+        why = f"{error}; mend or remove it"
+        if isinstance(error, UnidentifiedImageError):
+            apple = path.suffix.lower() in (".heic", ".heif")
+            why = (
+                "HEIC, which cannot be read; save it as JPEG" if apple else "not an image; mend or remove it"
+            )
+        elif isinstance(error, FileNotFoundError | PermissionError):
+            why = f"{error.strerror}; give another"
+        raise ScriptError(f"{path}: {why}") from None
+
+
+def in_8_bits(file):
+    """An image of 16 or 32 bits of grey, which `convert` would cut off, by what its file says."""
+    values = np.asarray(file)
+    if file.mode.startswith("I;16") or (file.mode == "I" and file.format == "PPM"):
+        most = 65535
+    elif file.mode == "F" and values.min() >= 0 and values.max() <= 1:
+        most = 1
+    else:
+        raise ValueError(
+            f"the range of its values ({file.mode}, 32 bits) cannot be known; save it with 8 bits"
+        )
+    return Image.fromarray((values / most * 255).round().astype("uint8"))

@@ -1,5 +1,6 @@
 """The training set and the test set, from wherever they come."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def find_images(source, seed, verbose):
     if source == "sample":
         return *sample.draw(seed), SAMPLE
     path = Path(source)
-    if not path.exists():  # any more
+    if not os.path.exists(path):  # any more
         raise ScriptError(f"{path}: no such file or folder; give --data another source")
     if path.is_dir():
         return *folder.list_images(path), f"the images in {path.resolve().name}"

@@ -15,6 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from support import files
 
+# A figure looks alike whatever the reader's own style is, and a dollar in a name is a dollar.
+plt.rcdefaults()
+plt.rcParams["text.parse_math"] = False
 # Where several fonts have the letters: Gothic ones, which go with the rest of a figure.
 JAPANESE = ["Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic", "MS Gothic"]
 

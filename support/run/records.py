@@ -28,6 +28,7 @@ def describe(model, train, test, args, **decided):
         "data": train.name,
         "seed": args.seed,  # before the images, for it also says how the sample is drawn
         "batch size": args.batch_size,
+        "epochs": args.epochs,  # may become more, but for a schedule of the learning rate
         "classes": train.class_names,
         "training set": fingerprint(train),
         "test set": fingerprint(test),
@@ -70,10 +71,10 @@ def describe_layer(layer):
         output = None
     return {
         "class": type(layer).__name__,
-        "output": output,
-        "parameters": layer.count_params(),
         **settings_of(layer.get_config()),
         "dtype": layer.dtype_policy.name,
+        "output": output,
+        "parameters": layer.count_params(),
     }
 
 
@@ -110,8 +111,16 @@ def compare(where, old, new, way_out="--fresh forgets it and starts anew, anothe
         ScriptError: the records differ. The message names the first value that does.
     """
     for key in new:
-        if found := difference(old.get(key), new[key], key):
-            raise ScriptError(f"{where}: holds a run with {found}; {way_out}")
+        if key == "epochs" or not (found := difference(old.get(key), new[key], key)):
+            continue
+        if key == "layers":
+            pairs = enumerate(zip(old[key], new[key], strict=False), 1)
+            each = (difference(*pair, f"layer {n}, {pair[1]['class']},") for n, pair in pairs)
+            found = found if len(old[key]) != len(new[key]) else next(filter(None, each))
+            raise ScriptError(f"{where}: the model has changed, {found}; {way_out}")
+        if "decay_steps" in found and old.get("epochs", new["epochs"]) != new["epochs"]:
+            found = f"--epochs {old['epochs']}, not {new['epochs']}"  # on which the learning rate depends
+        raise ScriptError(f"{where}: holds a run with {found}; {way_out}")
 
 
 def difference(old, new, name):

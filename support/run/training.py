@@ -79,7 +79,7 @@ class Run(keras.callbacks.History):
 
     def follow_first(self, folder):
         """A copy of `model.keras` of process 0, in the folder, for each of several processes."""
-        own = self.record | {"epochs": self.epochs}
+        own = self.record | {"epochs to train": self.epochs}
         first = json.loads(processes.from_first(json.dumps(own).encode()))
         records.compare("process 0", first, own, "give all processes the same command line and images")
         kept, copy = self.out / "model.keras", Path(folder, "model.keras")

@@ -40,6 +40,18 @@ def test_a_backend_that_is_known_and_not_installed(cold_script, tmp_path):
     one_line(done, "KERAS_BACKEND=jax: not installed", "install it, or unset it")
 
 
+@pytest.mark.parametrize("package", ["matplotlib", "PIL"])
+def test_a_package_that_keras_does_without(cold_script, tmp_path, monkeypatch, package):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    program = (
+        f"import sys\nsys.modules[{package!r}] = None\n"  # as if it were not installed
+        "class config:\n    backend = lambda: 'tensorflow'\n"
+    )
+    done = cold_script("cnn.py", "--data", "sample", code=1, **fake_keras(tmp_path, program))
+    one_line(done, f"No module named '{package}'", "requirements.txt")
+    assert "KERAS_BACKEND" not in done.stderr
+
+
 def test_a_python_without_the_packages(tmp_path):
     """What happens when the environment is not activated: -S hides what is installed."""
     done = subprocess.run(
