@@ -1,9 +1,9 @@
 """記事の2節と3.1節：本のSimpleConvNet（p. 229）に似た
 ネットワークに、CIFAR-10を学習させます。
-本で自作した層が、Kerasではそれぞれ1行になります。
+本で自作した層は、Kerasに用意されています。
 
 Sections 2 and 3.1 of the article: a network like the book's SimpleConvNet (p. 229) learns CIFAR-10.
-Each layer, which the book builds by hand, is one line of Keras.
+Keras has the layers that the book builds by hand.
 """
 
 import utils
@@ -13,7 +13,7 @@ from support import command_line, ending
 def build_model(num_classes=10):
     """2.2節と2.3節のモデル。10クラスなら591,390パラメータ (the model of sections 2.2 and 2.3).
 
-    画像float32 (N, 32, 32, 3)、値は[0, 1]、から各クラスの確率 (N, num_classes) を出す。未コンパイル。
+    入力は値が[0, 1]の画像float32 (N, 32, 32, 3)、出力は各クラスの確率 (N, num_classes)。未コンパイル。
     (Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.)
     """
     from keras import Model
@@ -33,7 +33,7 @@ def build_model(num_classes=10):
 
 
 def prepare(x, y, num_classes):
-    """2.4節の2行。記事は全画像に、ここでは1バッチずつ使う (section 2.4; here a batch at a time).
+    """2.4節の前処理。記事では全画像に一度に、ここではバッチごとに行う (section 2.4; a batch at a time).
 
     画像uint8 (N, 32, 32, 3) をfloat32の[0, 1]に、ラベル (N,) をone-hotの (N, num_classes) にする。
     (Images `uint8` `(N, 32, 32, 3)` become `float32` in [0, 1], labels `(N,)` one-hot `(N, num_classes)`.)
@@ -58,8 +58,8 @@ def print_tables():
     _hidden = Dense(100, activation="relu")(_hidden)
     model = Model(_input, _hidden)
     model.summary()
-    print("Denseは最後の軸だけに働く (Dense works on the last axis alone): 30 -> 100")
-    print("全体を1つのベクトルにするのがFlatten (Flatten makes one vector of all): 14 * 14 * 30 = 5880")
+    print("Denseが変えるのは最後の軸だけ (Dense changes the last axis alone): 30 -> 100")
+    print("Flattenは画像ごとに1つのベクトルにする (one vector of each image): 14 * 14 * 30 = 5880")
 
 
 def main(argv=None):
@@ -72,23 +72,23 @@ def main(argv=None):
 
     if args.summary:
         print_tables()
-        keras.utils.clear_session()  # 層の名前を最初から付け直す (names of layers begin anew)
+        keras.utils.clear_session()  # 層の名前の番号を最初に戻す (layer names are numbered from the beginning again)
         return blocks.draw(build_model(), args.script, args.out / "model.png")
     keras.utils.set_random_seed(args.seed)
     # 2.4 データセットの読み込みと学習設定 (data and training)
-    train, test = images.batches(args, prepare)
+    train, test = images.batches(args, prepare)  # 記事のx_train, y_train, batch_sizeはtrainの中 (in train)
     model = build_model(train.num_classes)
     model.summary()
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    run = training.resume(model, train, test, args)
+    run = training.resume(model, train, test, args)  # 途中の学習があれば読み込む (or an unfinished run)
     _results = model.fit(train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
                          callbacks=[run],  # エポックごとに保存する (saves every epoch)
                          initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
-                         shuffle=False)  # 順序はseedとエポックで決まる (by seed and epoch)  # fmt: skip
+                         shuffle=False)  # 並べ替えるのはrun (run shuffles, by seed and epoch)  # fmt: skip
     # 3.1 学習結果 (the result)
     utils.plot_accuracy(_results.history, f"cnn.py on {train.name}", args.out / "accuracy.png")
     utils.print_result(_results.history, train.name)
-    print("次は (next): python visualize_weights.py")
+    print("次は (next): python visualize_weights.py", args.out / "model.keras")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """記事の5.1節：Flattenの代わりにGlobal Average Poolingを使います。
-特徴マップごとに平均を取り、(None, 14, 14, 30)が(None, 30)になります。
+特徴マップごとの平均を取り、出力の形状は
+(None, 14, 14, 30)から(None, 30)になります。
 パラメータは591,390個から6,390個に減ります。
 
 Section 5.1 of the article: global average pooling (Lin, Chen and Yan, "Network In Network", 2013)
@@ -15,7 +16,7 @@ from support import command_line, ending
 def build_model(num_classes=10):
     """5.1節のモデル。10クラスなら6,390パラメータ (the model of section 5.1).
 
-    画像float32 (N, 32, 32, 3)、値は[0, 1]、から各クラスの確率 (N, num_classes) を出す。未コンパイル。
+    入力は値が[0, 1]の画像float32 (N, 32, 32, 3)、出力は各クラスの確率 (N, num_classes)。未コンパイル。
     (Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.)
     """
     from keras import Model
@@ -42,16 +43,17 @@ def main(argv=None):
     if args.summary:
         return blocks.draw(build_model(), args.script, args.out / "model.png")
     keras.utils.set_random_seed(args.seed)
-    # データと学習: 2.4節と同じ (data and training, as in cnn.py)
+    # データと学習：2.4節と同じ (data and training, as in cnn.py)
     train, test = images.batches(args, prepare)
     model = build_model(train.num_classes)
     model.summary()
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    # 途中までの学習があれば、その重みをmodelに読み込む (loads an unfinished run into model, if there is one)
     run = training.resume(model, train, test, args)
     _results = model.fit(train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
                          callbacks=[run],  # エポックごとに保存する (saves every epoch)
                          initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
-                         shuffle=False)  # 順序はseedとエポックで決まる (by seed and epoch)  # fmt: skip
+                         shuffle=False)  # 並べ替えるのはrun (run shuffles, by seed and epoch)  # fmt: skip
     # 学習結果 (the result)
     utils.plot_accuracy(_results.history, f"cnn_with_gap.py on {train.name}", args.out / "accuracy.png")
     utils.print_result(_results.history, train.name)

@@ -1,9 +1,10 @@
 """記事の1節：CIFAR-10の画像を表示します。
-32×32画素のカラー画像60,000枚を、10クラスに分けたものです。
-samples.pngが記事の図で、classes.pngには各クラスの10枚が並びます。
+32×32画素のカラー画像60,000枚、10クラスです。
+samples.pngが記事の図です。classes.pngには、
+各クラスから最大10枚が並びます。
 
 Section 1 of the article: look at CIFAR-10, 60,000 colour images of 32 x 32 pixels in ten classes.
-`samples.png` is the article's figure. `classes.png` has ten images of each class.
+`samples.png` is the article's figure. `classes.png` has up to ten images of each class.
 """
 
 from support import command_line, ending
@@ -17,7 +18,7 @@ def main(argv=None):
     from support.data import images
     from support.figures import drawing
 
-    # cifar10.load_data()の代わり。--dataでほかの画像も選べる (so that --data may name other images)
+    # cifar10.load_data()の代わり。ラベルは(N,)で、クラス名とデータの名前も返す (labels are `(N,)`)
     (x_train, y_train), (x_test, y_test), class_names, name = images.load_data(args)
     print(f"{name}: training set {x_train.shape}, test set {x_test.shape}, {class_names}")
     names = drawing.shown_names(tuple(class_names))
@@ -30,7 +31,7 @@ def main(argv=None):
         plt.imshow(image)
         plt.title(names[y_train[i]])
         plt.axis("off")
-    drawing.save(plt.gcf(), args.out / "samples.png")  # plt.show()は--showで (--show opens it too)
+    drawing.save(plt.gcf(), args.out / "samples.png")  # plt.show()の代わり。--showで画面にも (also opens it)
     title = f"Up to ten training images of each class: {name}"
     drawing.plot_classes(x_train, y_train, class_names, title, args.out / "classes.png")
     print("次は (next): python cnn.py")

@@ -1,6 +1,6 @@
 """記事の4節：ImageNetで学習済みのMobileNetを
 CIFAR-10に転移学習させます。
-重みが乱数なのは出力層だけです。学習では全層の重みを調整します。
+初めに乱数なのは出力層の重みだけで、学習では全層を調整します。
 
 Section 4 of the article: MobileNet, trained on ImageNet, learns CIFAR-10 in three epochs.
 Only the output layer begins with random weights; the training then adjusts those of all layers.
@@ -11,11 +11,11 @@ from support import command_line, ending
 
 
 def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
-    """4.2節のモデル。3,239,114パラメータ、うち21,888個は学習しない (the model of section 4.2).
+    """4.2節のモデル。10クラスなら3,239,114パラメータ、うち21,888個は学習しない (section 4.2).
 
-    alphaはMobileNetの幅。weightsは"imagenet"、None（乱数）、または重みのファイル。
-    画像float32 (N, 32, 32, 3)、値は[0, 1]、から各クラスの確率 (N, num_classes) を出す。未コンパイル。
-    (`alpha`: the width of MobileNet; `weights`: "imagenet", None for random ones, or a file.
+    alphaはフィルター数の倍率。weightsは"imagenet"、None（乱数）、または重みのファイル。
+    入力は値が[0, 1]の画像float32 (N, 32, 32, 3)、出力は各クラスの確率 (N, num_classes)。未コンパイル。
+    (`alpha`: the width multiplier; `weights`: "imagenet", None for random ones, or a file.
     Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.
     The 21,888 are batch normalization's running means and variances, which no gradient trains.)
     """
@@ -31,7 +31,7 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
 
 
 def prepare(x, y, num_classes):
-    """4.3節の、2.4節と同じ2行：画像を[0, 1]に、ラベルをone-hotに (section 4.3, as in cnn.py)."""
+    """4.3節の前処理。cnn.pyのprepareと同じ (section 4.3, the same as in cnn.py)."""
     from keras.utils import to_categorical
 
     x = x.astype("float32") / 255.0
@@ -52,20 +52,21 @@ def main(argv=None):
         return blocks.draw(model, args.script, args.out / "model.png")
     keras.utils.set_random_seed(args.seed)
     # 4.2 MobileNetの読み込み, 4.3 データセットの読み込み (model and data)
-    weights = pretrained.find_weights(args.weights, args.alpha)  # 手に入らなければNone (None: random)
+    weights = pretrained.find_weights(args.weights, args.alpha)  # Noneなら全層が乱数 (None: all random)
     train, test = images.batches(args, prepare)
     model = build_model(train.num_classes, args.alpha, weights)
     model.summary()
     # 4.4 転移学習の実行 (transfer learning)
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    # 事前学習済みモデルのテスト (before training: the output layer knows nothing yet)
+    # 事前学習済みモデルのテスト ([損失, 精度]、出力層は未学習) ([loss, accuracy]; the output layer is untrained)
     print(model.evaluate(test.dataset, verbose=0))
-    # 転移学習してみる (fine-tuning)
+    # 転移学習してみる (fine-tuning of all layers)
+    # 途中までの学習があれば、その重みをmodelに読み込む (loads an unfinished run into model, if there is one)
     run = training.resume(model, train, test, args, weights=weights or "none")
     _results = model.fit(train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
                          callbacks=[run],  # エポックごとに保存する (saves every epoch)
                          initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
-                         shuffle=False)  # 順序はseedとエポックで決まる (by seed and epoch)  # fmt: skip
+                         shuffle=False)  # 並べ替えるのはrun (run shuffles, by seed and epoch)  # fmt: skip
     title = f"MobileNet ({weights or 'random'} weights) on {train.name}"
     utils.plot_accuracy(_results.history, title, args.out / "accuracy.png")
     utils.print_result(_results.history, train.name)

@@ -10,7 +10,7 @@ AHEAD = 0.05  # 訓練精度とテスト精度の差 (of training accuracy over 
 
 
 def combine_images(images):
-    """3.2.2節：画像を1枚のタイル状に並べる (tile images into one, section 3.2.2).
+    """3.2.2節：画像をタイル状に並べて1枚にする (tile images into one, section 3.2.2).
 
     Args:
         images: 配列 (an array) `(N, H, W, C)`, N > 0.
@@ -75,7 +75,7 @@ def plot_accuracy(history, title, path):
 
 
 def best_epoch(history):
-    """テスト精度が最初に最高になるエポック。1から数える (the first with the highest test accuracy, from 1)."""
+    """テスト精度が最高の、最初のエポック。番号は1から (the first with the highest test accuracy, from 1)."""
     test = history["val_accuracy"]
     return test.index(max(test)) + 1
 
@@ -87,7 +87,7 @@ def lowest_loss_epoch(history):
 
 
 def ahead_epoch(history):
-    """訓練精度が5ポイント以上先行し続けるエポック、なければNone (5 points ahead from there on, or None)."""
+    """訓練精度がテスト精度を5ポイント以上、最後まで上回る最初のエポック、なければNone (5 points ahead from there on, or None)."""
     pairs = list(zip(history["accuracy"], history["val_accuracy"], strict=True))
     together = [n for n, (train, test) in enumerate(pairs, 1) if train - test < AHEAD]
     first = together[-1] + 1 if together else 1
@@ -108,12 +108,10 @@ def print_result(history, data):
           f"テスト精度 (test accuracy) {test[-1]:.1%}")  # fmt: skip
     ahead, lowest = ahead_epoch(history), lowest_loss_epoch(history)
     if ahead:
-        print(f"訓練精度が5ポイント以上先行 (training accuracy 5 points or more ahead): "
+        print(f"訓練精度が5ポイント以上上回る (training accuracy 5 points or more ahead): "
               f"{ahead}エポック目から (from epoch {ahead} on)")  # fmt: skip
     print(f"テスト損失の最小値 (lowest test loss): {lowest}エポック目 (epoch {lowest})")
     if ahead and lowest < len(test):  # 片方だけでは過学習とは限らない (either alone need not be)
-        print(
-            "その後は学習が進むほどテスト損失が増える：過学習 (then it rises while the network learns: over-fitting)"
-        )
+        print("その後は訓練精度だけが伸びる：過学習の傾向 (then the training set alone gains: over-fitting)")
     if not data.endswith("CIFAR-10"):
         print(f"CIFAR-10そのものではないので、数値は記事と異なる (not CIFAR-10 itself: {data})")

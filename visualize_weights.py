@@ -1,9 +1,9 @@
 """記事の3.2節：学習前後の、畳み込み層のフィルターを画像にします。
-本の図7-24（p. 234–236）はMNISTで同じことをしています。
-学習前はノイズで、学習後は規則性が見えます。
+本の図7-24は、同じことをMNISTで示しています。
+filters.pngに学習前と学習後が並びます。
 
 Section 3.2 of the article: the filters of the convolution before and after training, as tiles.
-The book's figure 7-24 (p. 234-236) is the same for MNIST: noise at first, then regular filters.
+The book's figure 7-24 is the same for MNIST. `filters.png` has both side by side.
 """
 
 from pathlib import Path
@@ -13,9 +13,9 @@ from utils import combine_images
 
 
 def weight_images(model):
-    """3.2.1節：最初の重み、畳み込み層のカーネルを画像にする (the kernels as images, section 3.2.1).
+    """3.2.1節：畳み込み層のフィルターの重みを画像にする (the kernels as images, section 3.2.1).
 
-    カーネルfloat32 (高さ, 幅, 3, N) から、uint8 (高さ, 幅, 3) の画像N枚のリストを作る。
+    get_weights()の先頭のfloat32 (高さ, 幅, 3, N) から、uint8 (高さ, 幅, 3) の画像N枚のリストを作る。
     (The first weights, kernels `float32` `(height, width, 3, N)`, become N images `uint8`
     `(height, width, 3)`.)
     """
@@ -30,7 +30,7 @@ def weight_images(model):
 
     for weight in weights:
         weight = np.squeeze(weight, axis=3)
-        weight = array_to_img(weight)  # 最小値が0、最大値が255になる (its range becomes 0..255)
+        weight = array_to_img(weight)  # フィルターごとに0から255にする (each by itself becomes 0..255)
         weight = np.array(weight)
         weight_image.append(weight)
     return weight_image
@@ -58,7 +58,8 @@ def main(argv=None):
         tiles["before training" if name == "initial.keras" else "after training"] = img
     title = f"The filters of the first convolution of {args.model}"
     drawing.plot_tiles(tiles, weight_image[0].shape, title, args.out / "filters.png")
-    print(f"次は (next): python -m explore.filters {args.model}")
+    print("次は (next): python transfer_learning.py")
+    print(f"フィルターをさらに調べるには (more on them): python -m explore.filters {args.model}")
 
 
 if __name__ == "__main__":

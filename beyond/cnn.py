@@ -15,7 +15,7 @@ from support import command_line, ending
 def build_model(num_classes=10):
     """10クラスなら591,790パラメータ。記事より400個多いのはバッチ正規化の分 (400 of batch normalization).
 
-    画像float32 (N, 32, 32, 3)、値は[0, 1]、から各クラスの確率 (N, num_classes) を出す。未コンパイル。
+    入力は値が[0, 1]の画像float32 (N, 32, 32, 3)、出力は各クラスの確率 (N, num_classes)。未コンパイル。
     (Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.)
     """
     from keras import Model, layers

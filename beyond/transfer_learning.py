@@ -1,6 +1,6 @@
 """4節の一歩先：画像を拡大し、MobileNetの前半を凍結します。
-MobileNetは224×224画素で学習済みで、32×32では最後が1か所になり、
-物の位置が失われます。64×64なら、学習済みの画像に近づきます。
+32×32画素では最後が1か所になり、物の位置が失われます。
+64×64なら、学習済みの224×224に近づきます。
 
 One step beyond section 4 of the article: MobileNet with its first blocks frozen, on larger images. Of
 32 x 32 pixels it makes a single place; 64 x 64 look more like the 224 x 224 that it was trained on.
@@ -15,7 +15,7 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
     """alpha 1.0、10クラスなら1,091,274パラメータ、うち811,530個を学習する (of which 811,530 are trained).
 
     alphaはMobileNetの幅。weightsは"imagenet"、None（乱数）、または重みのファイル。
-    画像float32 (N, 32, 32, 3)、値は[0, 1]、から各クラスの確率 (N, num_classes) を出す。未コンパイル。
+    入力は値が[0, 1]の画像float32 (N, 32, 32, 3)、出力は各クラスの確率 (N, num_classes)。未コンパイル。
     (`weights`: "imagenet", None for random ones, or a file. Images `float32` `(N, 32, 32, 3)` in [0, 1]
     to class probabilities `(N, num_classes)`; uncompiled.)
     """

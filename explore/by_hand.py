@@ -23,6 +23,8 @@ def compare_layers(model, image):
     from explore import book
 
     layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    if inside := next((layer for layer in layers if isinstance(layer, keras.Model)), None):
+        raise ScriptError(f"{inside.name}: by_hand does not know a model in a model; give another model")
     expected = keras.Model(model.inputs, [[layer.output] for layer in layers]).predict(image, verbose=0)
     x, flattened, rows = image.astype("float64").transpose(0, 3, 1, 2), None, []
     for layer, [keras_says] in zip(layers, expected, strict=True):

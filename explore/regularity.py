@@ -80,5 +80,5 @@ def report(models, tests):
         print(
             f"regularity {when}: {values.mean():z.2f} on average, {values.min():z.2f} to "
             f"{values.max():.2f}; {(values > limit).sum()} of {len(values)} above {limit:.2f}"
-            + (f"; {values.mean() / reference:.0%} of the eigenvectors'" if reference else "")
+            + (f"; {values.mean() / reference:z.0%} of the eigenvectors'" if reference else "")
         )

@@ -92,6 +92,8 @@ def parse(script, doc, argv=None, **defaults):
     if "alpha" in defaults:
         defaults["weights"] = None
     shown = defaults | {"data": "that of the model's run" if about else "CIFAR-10, else the sample"}
+    if about == "photos":
+        shown["model"] = "the trained network that comes with the scripts"
     for key, option in OPTIONS.items():
         if key in defaults:
             word = key if key == about else f"--{key.replace('_', '-')}"

@@ -118,7 +118,7 @@ class Run(keras.callbacks.History):
             )
         if self.done < self.epochs:
             print(
-                f"{self.out}: 途中で止めても、同じコマンド（--freshなし）で続きから "
+                f"{self.out}: 途中で止めても、同じコマンド（--freshなし）で続きから再開できる "
                 "(if it is stopped, the same command without --fresh goes on)"
             )
         else:
