@@ -61,8 +61,7 @@ def test_a_model_of_one_s_own_with_japanese_classes(script, tmp_path, photo):
     assert re.search(r"photo.png: (猫|犬) \d+%, (猫|犬) \d+%\n", done.stdout)
     done = script("-m", "explore.mistakes")
     assert (
-        "results/cnn/model.keras: 590,7840,582 parameters, trained on the images in own, 1 epoch\n"
-        in done.stdout
+        "results/cnn/model.keras: 590,582 parameters, trained on the images in own, 1 epoch\n" in done.stdout
     )
     assert "4枚 (images)" in done.stdout
     one_line(script("-m", "explore.mistakes", "--data", "sample", code=1), "knows 犬, 猫", "arrow")
@@ -77,7 +76,7 @@ def test_what_is_said_of_a_photo_is_never_that_it_is_something(capsys):
 
 
 def test_a_photo_that_cannot_be_shown_ends_in_one_line(script, tmp_path):
-    one_line(script("-m", "explore.classify", "nothing.jpg", code=1), "nothing.jpg: no such file")
+    one_line(script("-m", "explore.classify", "nothing.jpg", code=1), "nothing.jpg: No such file")
     (tmp_path / "text.jpg").write_text("no image")
     one_line(script("-m", "explore.classify", "text.jpg", code=1), "text.jpg: not an image")
 
