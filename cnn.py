@@ -13,7 +13,7 @@ from support import command_line, ending
 def build_model(num_classes=10):
     """2.2節と2.3節のモデル。10クラスなら591,390パラメータ (the model of sections 2.2 and 2.3).
 
-    入力は値が[0, 1]の画像float32 (N, 32, 32, 3)、出力は各クラスの確率 (N, num_classes)。未コンパイル。
+    入力は画像（float32、形状(N, 32, 32, 3)、値は0から1）、出力は各クラスの確率（形状(N, num_classes)）。compile()前。
     (Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.)
     """
     from keras import Model
@@ -35,7 +35,7 @@ def build_model(num_classes=10):
 def prepare(x, y, num_classes):
     """2.4節の前処理。記事では全画像に一度に、ここではバッチごとに行う (section 2.4; a batch at a time).
 
-    画像uint8 (N, 32, 32, 3) をfloat32の[0, 1]に、ラベル (N,) をone-hotの (N, num_classes) にする。
+    画像（uint8、形状(N, 32, 32, 3)）を0から1のfloat32に、ラベル（形状(N,)）をone-hot表現（形状(N, num_classes)）にする。
     (Images `uint8` `(N, 32, 32, 3)` become `float32` in [0, 1], labels `(N,)` one-hot `(N, num_classes)`.)
     """
     from keras.utils import to_categorical
@@ -59,18 +59,18 @@ def print_tables():
     model = Model(_input, _hidden)
     model.summary()
     print("Denseが変えるのは最後の軸だけ (Dense changes the last axis alone): 30 -> 100")
-    print("Flattenは画像ごとに1つのベクトルにする (one vector of each image): 14 * 14 * 30 = 5880")
+    print("Flattenは画像1枚分の出力を1本のベクトルにする (one vector of each image's): 14 * 14 * 30 = 5880")
 
 
 def main(argv=None):
-    args = command_line.parse(__file__, __doc__, argv, epochs=20, batch_size=100)
+    args = command_line.parse(__file__, __doc__, argv, epochs=20, batch_size=100)  # 記事の値 (the article's)
     import keras
 
     from support.data import images
     from support.figures import blocks
     from support.run import training
 
-    if args.summary:
+    if args.summary:  # 記事の3つの表と、2節の概要図 (the three tables, and section 2's figure)
         print_tables()
         keras.utils.clear_session()  # 層の名前の番号を最初に戻す (layer names are numbered from the beginning again)
         return blocks.draw(build_model(), args.script, args.out / "model.png")
@@ -80,12 +80,12 @@ def main(argv=None):
     model = build_model(train.num_classes)
     model.summary()
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    run = training.resume(model, train, test, args)  # 途中の学習があれば読み込む (or an unfinished run)
+    run = training.resume(model, train, test, args)  # 途中の学習があれば読み込む (loads an unfinished run)
     _results = model.fit(train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
-                         callbacks=[run],  # エポックごとに保存する (saves every epoch)
-                         initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
-                         shuffle=False)  # 並べ替えるのはrun (run shuffles, by seed and epoch)  # fmt: skip
-    # 3.1 学習結果 (the result)
+                         callbacks=[run],  # エポックごとに保存し、画像を並べ替える (saves, and shuffles the images)
+                         initial_epoch=run.done,  # 終えたエポックの続きから (goes on after the epochs that are done)
+                         shuffle=False)  # 順番はrunがseedとエポック番号で決める (run does, by seed and epoch)  # fmt: skip
+    # 3.1 学習結果。historyは全エポック分 (the result; `history` has all epochs)
     utils.plot_accuracy(_results.history, f"cnn.py on {train.name}", args.out / "accuracy.png")
     utils.print_result(_results.history, train.name)
     print("次は (next): python visualize_weights.py", args.out / "model.keras")

@@ -1,10 +1,12 @@
 """記事の1節：CIFAR-10の画像を表示します。
 32×32画素のカラー画像60,000枚、10クラスです。
 samples.pngが記事の図です。classes.pngには、
-各クラスから最大10枚が並びます。
+各クラスから最大10枚が並びます。CIFAR-10を取得できなければ、
+図形を描いた代わりの画像を使います。
 
 Section 1 of the article: look at CIFAR-10, 60,000 colour images of 32 x 32 pixels in ten classes.
-`samples.png` is the article's figure. `classes.png` has up to ten images of each class.
+`samples.png` is the article's figure. `classes.png` has up to ten images of each class. Where CIFAR-10
+cannot be had, drawings of shapes take its place.
 """
 
 from support import command_line, ending
@@ -18,7 +20,7 @@ def main(argv=None):
     from support.data import images
     from support.figures import drawing
 
-    # cifar10.load_data()の代わり。ラベルは(N,)で、クラス名とデータの名前も返す (labels are `(N,)`)
+    # 記事のcifar10.load_data()に当たる。ラベルの形状は(N,)。クラス名と画像の名前も返す (labels are `(N,)`)
     (x_train, y_train), (x_test, y_test), class_names, name = images.load_data(args)
     print(f"{name}: training set {x_train.shape}, test set {x_test.shape}, {class_names}")
     names = drawing.shown_names(tuple(class_names))

@@ -1,6 +1,7 @@
-"""記事の4節：ImageNetで学習済みのMobileNetを
-CIFAR-10に転移学習させます。
-初めに乱数なのは出力層の重みだけで、学習では全層を調整します。
+"""記事の4節：ImageNetで学習済みのMobileNetの重みを使い、
+CIFAR-10を学習させます（転移学習）。
+乱数で初期化するのは出力層の重みだけで、学習では全層の
+重みを更新します。
 
 Section 4 of the article: MobileNet, trained on ImageNet, learns CIFAR-10 in three epochs.
 Only the output layer begins with random weights; the training then adjusts those of all layers.
@@ -14,7 +15,8 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
     """4.2節のモデル。10クラスなら3,239,114パラメータ、うち21,888個は学習しない (section 4.2).
 
     alphaはフィルター数の倍率。weightsは"imagenet"、None（乱数）、または重みのファイル。
-    入力は値が[0, 1]の画像float32 (N, 32, 32, 3)、出力は各クラスの確率 (N, num_classes)。未コンパイル。
+    学習しない21,888個は、バッチ正規化が記録する平均と分散。
+    入力は画像（float32、形状(N, 32, 32, 3)、値は0から1）、出力は各クラスの確率（形状(N, num_classes)）。compile()前。
     (`alpha`: the width multiplier; `weights`: "imagenet", None for random ones, or a file.
     Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.
     The 21,888 are batch normalization's running means and variances, which no gradient trains.)
@@ -31,7 +33,10 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
 
 
 def prepare(x, y, num_classes):
-    """4.3節の前処理。cnn.pyのprepareと同じ (section 4.3, the same as in cnn.py)."""
+    """4.3節の前処理。記事と同じくcnn.pyの2行を繰り返す (section 4.3 repeats the lines of cnn.py).
+
+    Kerasの`mobilenet.preprocess_input`なら[-1, 1]になる (which would give [-1, 1]).
+    """
     from keras.utils import to_categorical
 
     x = x.astype("float32") / 255.0
@@ -52,7 +57,8 @@ def main(argv=None):
         return blocks.draw(model, args.script, args.out / "model.png")
     keras.utils.set_random_seed(args.seed)
     # 4.2 MobileNetの読み込み, 4.3 データセットの読み込み (model and data)
-    weights = pretrained.find_weights(args.weights, args.alpha)  # Noneなら全層が乱数 (None: all random)
+    weights = pretrained.find_weights(args.weights, args.alpha)
+    # 取得できなければNone：全層が乱数になり、転移学習ではない (None, if they cannot be had: all layers random)
     train, test = images.batches(args, prepare)
     model = build_model(train.num_classes, args.alpha, weights)
     model.summary()
@@ -64,9 +70,9 @@ def main(argv=None):
     # 途中までの学習があれば、その重みをmodelに読み込む (loads an unfinished run into model, if there is one)
     run = training.resume(model, train, test, args, weights=weights or "none")
     _results = model.fit(train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
-                         callbacks=[run],  # エポックごとに保存する (saves every epoch)
-                         initial_epoch=run.done,  # 止めた学習の続きから (goes on where it was stopped)
-                         shuffle=False)  # 並べ替えるのはrun (run shuffles, by seed and epoch)  # fmt: skip
+                         callbacks=[run],  # エポックごとに保存し、画像を並べ替える (saves, and shuffles the images)
+                         initial_epoch=run.done,  # 終えたエポックの続きから (goes on after the epochs that are done)
+                         shuffle=False)  # 順番はrunがseedとエポック番号で決める (run does, by seed and epoch)  # fmt: skip
     title = f"MobileNet ({weights or 'random'} weights) on {train.name}"
     utils.plot_accuracy(_results.history, title, args.out / "accuracy.png")
     utils.print_result(_results.history, train.name)

@@ -87,7 +87,7 @@ def lowest_loss_epoch(history):
 
 
 def ahead_epoch(history):
-    """訓練精度がテスト精度を5ポイント以上、最後まで上回る最初のエポック、なければNone (5 points ahead from there on, or None)."""
+    """そこから最後まで、訓練精度がテスト精度より5ポイント以上高い最初のエポック、なければNone (5 points ahead, or None)."""
     pairs = list(zip(history["accuracy"], history["val_accuracy"], strict=True))
     together = [n for n, (train, test) in enumerate(pairs, 1) if train - test < AHEAD]
     first = together[-1] + 1 if together else 1
@@ -108,10 +108,11 @@ def print_result(history, data):
           f"テスト精度 (test accuracy) {test[-1]:.1%}")  # fmt: skip
     ahead, lowest = ahead_epoch(history), lowest_loss_epoch(history)
     if ahead:
-        print(f"訓練精度が5ポイント以上上回る (training accuracy 5 points or more ahead): "
+        print(f"訓練精度がテスト精度より5ポイント以上高い (training accuracy 5 points or more ahead): "
               f"{ahead}エポック目から (from epoch {ahead} on)")  # fmt: skip
-    print(f"テスト損失の最小値 (lowest test loss): {lowest}エポック目 (epoch {lowest})")
-    if ahead and lowest < len(test):  # 片方だけでは過学習とは限らない (either alone need not be)
-        print("その後は訓練精度だけが伸びる：過学習の傾向 (then the training set alone gains: over-fitting)")
+    print(f"テスト損失が最小 (lowest test loss): {lowest}エポック目 (epoch {lowest})")
+    if ahead and lowest < len(test):  # 一方だけでは過学習と言い切れない (either alone need not be)
+        print("テスト損失は下げ止まり、精度の差は開いたまま：過学習の傾向 "
+              "(test loss no longer falls, and the gap stays: over-fitting)")  # fmt: skip
     if not data.endswith("CIFAR-10"):
         print(f"CIFAR-10そのものではないので、数値は記事と異なる (not CIFAR-10 itself: {data})")

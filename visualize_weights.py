@@ -15,9 +15,10 @@ from utils import combine_images
 def weight_images(model):
     """3.2.1節：畳み込み層のフィルターの重みを画像にする (the kernels as images, section 3.2.1).
 
-    get_weights()の先頭のfloat32 (高さ, 幅, 3, N) から、uint8 (高さ, 幅, 3) の画像N枚のリストを作る。
+    get_weights()の先頭の重み（float32、形状(高さ, 幅, 3, N)）から、画像（uint8、形状(高さ, 幅, 3)）N枚のリストを作る。
+    本の重みの形状は(FN, C, FH, FW)、Kerasでは(FH, FW, C, FN)なので、最後の軸で分ける。
     (The first weights, kernels `float32` `(height, width, 3, N)`, become N images `uint8`
-    `(height, width, 3)`.)
+    `(height, width, 3)`. The book has the filters on the first axis, Keras on the last.)
     """
     import numpy as np
     from keras.preprocessing.image import array_to_img
@@ -30,7 +31,7 @@ def weight_images(model):
 
     for weight in weights:
         weight = np.squeeze(weight, axis=3)
-        weight = array_to_img(weight)  # フィルターごとに0から255にする (each by itself becomes 0..255)
+        weight = array_to_img(weight)  # フィルターごとに、最小値を0、最大値を255にする (each by itself)
         weight = np.array(weight)
         weight_image.append(weight)
     return weight_image
@@ -46,10 +47,11 @@ def main(argv=None):
 
     tiles = {}
     # 学習前のモデルも同じフォルダーにある (the untrained model is in the same folder)
-    for name, file_name in (("initial.keras", "weight_before.png"), (args.model.name, "weight.png")):
+    for name, file_name in {"initial.keras": "weight_before.png", args.model.name: "weight.png"}.items():
         if not (path := args.model.with_name(name)).exists():
-            print(f"{path}がないので学習前は省く (not there: the filters before training are left out)")
+            print(f"{path}が見つからないので、学習前の画像は作らない (not found: no filters before training)")
             continue
+        # 先頭の重みがフィルターであることも確かめる (and checks that the first weights are kernels)
         model = run_folder.load_model(path, kernels_first=True)
         # 3.2.2 タイル状に画像を表示 (tiles)
         weight_image = weight_images(model)

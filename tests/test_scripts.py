@@ -74,8 +74,8 @@ def test_a_model_alone_is_shown_after_training_only(script, small, tmp_path):
     script("cnn.py", "--data", small, "--epochs", 1)
     (tmp_path / "results" / "cnn" / "model.keras").rename(tmp_path / "alone.keras")
     done = script("visualize_weights.py", "alone.keras", "--out", "alone")
-    assert "initial.kerasがないので学習前は省く" in done.stdout
-    assert "the filters before training are left out" in done.stdout
+    assert "initial.kerasが見つからないので、学習前の画像は作らない" in done.stdout
+    assert "(not found: no filters before training)" in done.stdout
     assert names_in(tmp_path / "alone") == ["filters.png", "weight.png"]
     # Its images are known still.
     assert "to nothing in 20 test images" in script("-m", "explore.filters", "alone.keras").stdout

@@ -139,7 +139,7 @@ def test_over_fitting_is_said_where_both_signs_are_there(capsys):
     assert "(training accuracy 5 points or more ahead): 2エポック目から (from epoch 2 on)" in said
     assert "(lowest test loss): 2エポック目 (epoch 2)" in said
     assert "過学習" in said
-    assert "(then the training set alone gains: over-fitting)" in said
+    assert "(test loss no longer falls, and the gap stays: over-fitting)" in said
     assert "not CIFAR-10" not in said
 
 
