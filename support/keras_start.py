@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import re
+import signal
 import sys
 import tempfile
 
@@ -25,7 +26,7 @@ def start():
     """
     python = f"Python {platform.python_version()} ({sys.executable})"
     try:
-        with quiet_start():
+        with quiet_start(), signals_wait():
             keras = importlib.import_module("keras")
             if keras.config.backend() != "tensorflow" and importlib.util.find_spec("tensorflow"):
                 # Layers such as `RandomFlip` load it on every backend, in the middle of a run.
@@ -53,6 +54,18 @@ def start():
             print(f"keras.json: {setting} is {theirs}; these scripts go on with {ours}")
             getattr(keras.config, f"set_{setting}")(ours)
     processes.join()
+
+
+@contextlib.contextmanager
+def signals_wait():
+    """Ctrl-C and SIGTERM come when all is loaded: a native module may crash if it is interrupted in the middle."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

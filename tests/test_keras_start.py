@@ -72,6 +72,18 @@ def test_a_crash_of_native_code_while_keras_is_loaded_is_seen(tmp_path):
     assert "Fatal Python error: Aborted" in done.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_until_keras_is_loaded(cold_script, tmp_path, number):
+    """Native code that was interrupted while it was loaded has crashed: jaxlib, in the middle of TensorFlow."""
+    program = (
+        f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(0.1)\nopen('loaded', 'w')\n"
+        "class config:\n    backend = lambda: 'tensorflow'\n"
+    )
+    done = cold_script("cnn.py", "--data", "sample", code=128 + number, **fake_keras(tmp_path, program))
+    assert done.stderr == "cnn.py: interrupted\n"
+    assert (tmp_path / "loaded").exists()
+
+
 def test_log_lines_are_kept_off_the_screen_and_nothing_else(cold_script, tmp_path):
     program = (
         "import os\n"

@@ -112,7 +112,7 @@ def test_a_large_photo_is_read_and_heic_gets_its_way_out(tmp_path):
         folder.read_image(tmp_path / "photo.HEIC")
 
 
-def test_keras_json_with_other_settings(cold_script, tmp_path):
+def test_keras_json_with_other_settings(cold_script, script, tmp_path):
     settings = {"floatx": "float16", "epsilon": 1e-7, "backend": "tensorflow"}
     settings["image_data_format"] = "channels_first"
     (tmp_path / "home").mkdir()
@@ -121,15 +121,15 @@ def test_keras_json_with_other_settings(cold_script, tmp_path):
     other = cold_script(*words, "--out", "other", KERAS_HOME=str(tmp_path / "home"))
     assert "image_data_format is channels_first; these scripts go on with channels_last" in other.stdout
     assert "floatx is float16" in other.stdout
-    cold_script(*words, "--out", "own")
+    script(*words, "--out", "own")
     histories = [(tmp_path / name / "history.csv").read_bytes() for name in ("other", "own")]
     assert histories[0] == histories[1]
     assert json.loads((tmp_path / "home" / "keras.json").read_text()) == settings
 
 
-def test_a_reader_s_matplotlib_changes_no_figure(cold_script, small, tmp_path):
+def test_a_reader_s_matplotlib_changes_no_figure(cold_script, script, small, tmp_path):
     words = ["show_samples.py", "--data", small]
-    cold_script(*words, "--out", "own")
+    script(*words, "--out", "own")
     style = "image.origin: lower\ntext.usetex: True\nfont.family: No Such Font\naxes.facecolor: red\n"
     (tmp_path / "matplotlibrc").write_text(style)
     cold_script(*words, "--out", "other", MATPLOTLIBRC=str(tmp_path / "matplotlibrc"))
