@@ -10,16 +10,20 @@ the seeds can run side by side; without, it then does the rest. Each epoch of ea
 
 With --tables nothing runs: all tables, the lines that the scripts print at their end, and the figures of
 curves are made anew from `runs/` alone. With --figures nothing is trained: the other figures, such as
-those of filters, are made anew from the models that seed 0 has left in `results/reproduce/`.
+those of filters, and the weights that come with `explore.classify` are made anew from the models that
+seed 0 has left in `results/reproduce/`.
 Afterwards `python benchmarks/insert.py` puts tables and lines into the pages.
 """
 
 import argparse
 import contextlib
+import hashlib
 import io
+import json
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import ingredients
@@ -28,7 +32,7 @@ from common import HERE, ROOT, keep, kept, run, run_of, spread, write
 from PIL import Image
 
 import utils
-from explore import compare
+from explore import compare, models
 from support.files import replacing
 
 RESULTS = ROOT / "results" / "reproduce"
@@ -241,16 +245,38 @@ def draw_figures():
                     shutil.copyfile(out / found, part)
 
 
+def ship_weights():
+    """The trained network that `explore.classify` asks where no model is named: the tuned GAP of seed 0."""
+    import keras
+
+    model = out_of(TUNED[1], 0) / "model.keras"
+    run, facts = run_of(model.parent), models.SHIPPED.with_name("trained.json")
+    about = {"network": TUNED[1], "classes": compare.read_run(model)["record"]["classes"], "pixels": [0, 1]}
+    about["test accuracy"] = round(run["val_accuracy"][-1], 3)
+    with tempfile.TemporaryDirectory() as folder, replacing(models.SHIPPED) as part:
+        weights = Path(folder, models.SHIPPED.name)  # Keras wants names that end in .weights.h5
+        keras.saving.load_model(model, compile=False).save_weights(weights)
+        shutil.copyfile(weights, part)
+    sha256 = hashlib.sha256(models.SHIPPED.read_bytes()).hexdigest()
+    on_record = {"network": TUNED[1], "seed": run["seed"], "sha256": sha256}
+    for path, values, indent in ((facts, about, 1), (HERE / "runs" / "trained.json", on_record, None)):
+        with replacing(path) as part:
+            part.write_text(json.dumps(values, indent=indent) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", default="cifar10", metavar="SOURCE")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--seed", type=int, choices=SEEDS, help="train the runs of this seed alone")
-    only.add_argument("--figures", action="store_true", help="make the figures from the models of seed 0")
+    only.add_argument("--figures", action="store_true", help="make figures and weights from seed 0's models")
     only.add_argument("--tables", action="store_true", help="make the tables from runs/ alone")
     args = parser.parse_args()
-    if args.tables or args.figures:
-        return write_tables() if args.tables else draw_figures()
+    if args.tables:
+        return write_tables()
+    if args.figures:
+        ship_weights()
+        return draw_figures()
     source = Path(args.data).resolve() if Path(args.data).exists() else args.data
     for name, seed in RUNS:
         if args.seed in (None, seed):
@@ -264,6 +290,7 @@ def main():
     for recipe in ingredients.RECIPES:
         ingredients.compare(recipe, source)
     write_tables()
+    ship_weights()
     draw_figures()
 
 

@@ -11,10 +11,7 @@ from support.ending import ScriptError
 
 
 def read_run(path):
-    """1回の学習の記録 (what a run is on record with).
-
-    Args:
-        path: フォルダーか、その中のmodel.keras (the run's folder, or the model.keras in it).
+    """1回の学習の記録 (what a run has on record; `path`: its folder, or the model.keras in it).
 
     Raises:
         ScriptError: そこに学習の記録がない (there is no run).
@@ -48,15 +45,19 @@ def plot(runs, path):
     from support.figures import drawing
 
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    for number, (name, (history, *_)) in enumerate(runs.items()):
-        color, epochs = f"C{number % 10}", range(1, len(history["accuracy"]) + 1)
+    last, height = lambda run: run[1][0]["val_accuracy"][-1], 0
+    for number, (name, (history, *_)) in enumerate(sorted(runs.items(), key=last)):
+        color, test = f"C{number % 10}", history["val_accuracy"]
+        epochs, height = range(1, len(test) + 1), max(height + 0.045, test[-1])
         axes.plot(epochs, history["accuracy"], "--", color=color, lw=1)
-        axes.plot(epochs, history["val_accuracy"], ".-", color=color, label=name)
+        axes.plot(epochs, test, ".-", color=color)
+        # 名前は右に、重ならない高さで (names on the right, at heights where they do not overlap)
+        axes.annotate(name, (len(test), test[-1]), (1.02, height), ("data", "data"), ("axes fraction", "data"),
+                      {"arrowstyle": "-", "color": color, "lw": 0.5}, color=color, va="center")  # fmt: skip
     axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1), title="solid: test set, dashed: training set")
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:.0%}")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
     drawing.save(figure, path)
 
 
