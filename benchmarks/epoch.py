@@ -1,4 +1,4 @@
-"""One epoch of the CNN: our script, the article's code, our script on JAX and PyTorch, plain PyTorch.
+"""One epoch, of the CNN and of MobileNet: our scripts, the article's code, other backends, plain PyTorch.
 
     python benchmarks/epoch.py --data SOURCE
 
@@ -15,7 +15,7 @@ import time
 
 from common import in_turn, load_data, measure, median, parser_of, write
 
-EPOCHS = 3
+EPOCHS = 3  # of MobileNet two
 # Multiplications and additions for an image: convolution and dense layers forward; backward the
 # convolution once more (for its weights), the dense layers twice (for weights and inputs).
 CONVOLUTION, DENSE = 2 * 28 * 28 * 30 * 5 * 5 * 3, 2 * (5880 * 100 + 100 * 10)
@@ -37,11 +37,51 @@ def keras_clock(stamps):
     )
 
 
+def saving_clock():
+    """A list that gets how long each epoch of our scripts takes to be saved."""
+    from support.run import training
+
+    seconds, on_epoch_end = [], training.Run.on_epoch_end
+
+    def timed(self, *args):
+        start = time.perf_counter()
+        on_epoch_end(self, *args)
+        seconds.append(time.perf_counter() - start)
+
+    training.Run.on_epoch_end = timed
+    return seconds
+
+
 def run_cnn(folder, source, stamps):
     import cnn
 
     keras_clock(stamps)
+    saving = saving_clock()
     cnn.main(["--data", source, "--epochs", str(EPOCHS), "--out", f"{folder}/{os.getpid()}"])
+    return saving
+
+
+def run_mobilenet(folder, source, stamps):
+    import transfer_learning
+
+    keras_clock(stamps)
+    saving = saving_clock()
+    options = ["--data", source, "--epochs", "2", "--weights", "none", "--out", f"{folder}/{os.getpid()}"]
+    transfer_learning.main(options)
+    return saving
+
+
+def arrays(folder):
+    """The images as the article makes them in sections 2.4 and 4.3: all of them as `float64`."""
+    import numpy as np
+    from keras.utils import to_categorical
+
+    x_train, y_train, x_test, y_test = (np.load(f"{folder}/{n}.npy") for n in range(4))
+    x_train = x_train.astype("float") / 255.0
+    x_test = x_test.astype("float") / 255.0
+    y_train = to_categorical(y_train, num_classes=10)
+    y_test = to_categorical(y_test, num_classes=10)
+    return x_train, y_train, x_test, y_test
 
 
 def run_article(folder, source, stamps):
@@ -49,18 +89,11 @@ def run_article(folder, source, stamps):
 
     (With `keras.utils.set_random_seed` every epoch would have the same order: see `seed.py`.)
     """
-    import numpy as np
     from keras import Model
     from keras.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D
-    from keras.utils import to_categorical
 
     keras_clock(stamps)
-    x_train, y_train, x_test, y_test = (np.load(f"{folder}/{n}.npy") for n in range(4))
-    x_train = x_train.astype("float") / 255.0
-    x_test = x_test.astype("float") / 255.0
-    y_train = to_categorical(y_train, num_classes=10)
-    y_test = to_categorical(y_test, num_classes=10)
-
+    x_train, y_train, x_test, y_test = arrays(folder)
     _input = Input(shape=(32, 32, 3))
     _hidden = Conv2D(30, 5, strides=(1, 1), padding="valid", activation="relu")(_input)
     _hidden = MaxPooling2D(pool_size=(2, 2))(_hidden)
@@ -72,6 +105,24 @@ def run_article(folder, source, stamps):
     model.fit(
         x=x_train, y=y_train, batch_size=100, epochs=EPOCHS, verbose=2,
         validation_data=(x_test, y_test),
+    )  # fmt: skip
+
+
+def run_articles_mobilenet(folder, source, stamps):
+    """As printed in section 4, but with random weights, which cost the same."""
+    from keras import Model
+    from keras.applications.mobilenet import MobileNet
+    from keras.layers import Dense, Input
+
+    keras_clock(stamps)
+    x_train, y_train, x_test, y_test = arrays(folder)
+    _input = Input(shape=(32, 32, 3))
+    _hidden = MobileNet(include_top=False, pooling="avg", weights=None)(_input)
+    _output = Dense(10, activation="softmax")(_hidden)
+    model = Model(_input, _output)
+    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    model.fit(
+        x=x_train, y=y_train, batch_size=128, epochs=2, verbose=2, validation_data=(x_test, y_test)
     )  # fmt: skip
 
 
@@ -107,14 +158,20 @@ def run_torch(folder, source, stamps):
         stamps.append(clock())
 
 
-BASE = "the article's code"  # which all are compared with
+BASE, MOBILENET = "the article's code", "the article's MobileNet"  # which the others are compared with
 CONTENDERS = {
     "cnn.py": (run_cnn, "tensorflow"),
     BASE: (run_article, "tensorflow"),
     "cnn.py on JAX": (run_cnn, "jax"),
     "cnn.py on PyTorch": (run_cnn, "torch"),
     "plain PyTorch": (run_torch, ""),
+    "transfer_learning.py": (run_mobilenet, "tensorflow"),
+    MOBILENET: (run_articles_mobilenet, "tensorflow"),
 }
+
+
+def base_of(name):
+    return MOBILENET if name in ("transfer_learning.py", MOBILENET) else BASE
 
 
 def child(name, folder, source):
@@ -123,11 +180,11 @@ def child(name, folder, source):
     if name == "matrix product":
         return print(json.dumps({"rate": matrix_rate()}))
     stamps = []
-    CONTENDERS[name][0](folder, source, stamps)
-    (cpu_1, wall_1), (cpu_2, wall_2) = stamps[0], stamps[-1]
+    saving = CONTENDERS[name][0](folder, source, stamps)
+    (cpu_1, wall_1), (cpu_2, wall_2), epochs = stamps[0], stamps[-1], len(stamps) - 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3  # in kB on Linux
-    cpu, wall = (cpu_2 - cpu_1) / (EPOCHS - 1), (wall_2 - wall_1) / (EPOCHS - 1)
-    print(json.dumps({"cpu": cpu, "wall": wall, "peak": peak}))
+    found = {"cpu": (cpu_2 - cpu_1) / epochs, "wall": (wall_2 - wall_1) / epochs, "peak": peak}
+    print(json.dumps(found | {"saving": statistics.mean(saving[1:]) if saving else 0}))
 
 
 def matrix_rate():
@@ -144,12 +201,14 @@ def matrix_rate():
 
 def main():
     parser = parser_of(__doc__, data="as for cnn.py; all of CIFAR-10's size", child=3)
-    others = [name for name in CONTENDERS if name != BASE]
-    parser.add_argument("--only", nargs="*", default=others, choices=others, help=f"beside {BASE}")
+    bases = [BASE, MOBILENET]
+    others = [name for name in CONTENDERS if name not in bases]
+    parser.add_argument("--only", nargs="*", default=others, choices=others, help="and what they go with")
     args = parser.parse_args()
     if args.child:
         return child(*args.child)
-    names = [name for name in CONTENDERS if name == BASE or name in args.only]
+    wanted = {base_of(name) for name in args.only} | set(args.only)
+    names = [name for name in CONTENDERS if name in wanted]
 
     import numpy as np
 
@@ -168,26 +227,33 @@ def main():
     rate = median(results.pop(rate), "rate")
     limit = (len(x_train) * TRAINING + len(x_test) * TESTING) / rate
 
-    def ratio(name, key):
-        """To the article's code, round by round."""
-        pairs = zip(results[name], results[BASE], strict=True)
-        return statistics.median(own[key] / other[key] for own, other in pairs)
+    def row(name):
+        found, base = results[name], results[base_of(name)]
 
+        def ratio(key):
+            """To the article's code, round by round."""
+            pairs = zip(found, base, strict=True)
+            return statistics.median(own[key] / other[key] for own, other in pairs)
+
+        cells = [f"{median(found, key):,.{digits}f} | {ratio(key):.2f}"
+                 for key, digits in (("cpu", 1), ("wall", 1), ("peak", 0))]  # fmt: skip
+        saving = f"{median(found, 'saving') * 1000:.0f}" if found[0]["saving"] else "–"
+        return f"| {name} | " + " | ".join([*cells, saving]) + " |"
+
+    rows = [row(name) for name in results]
+    if BASE in results:
+        share = limit / median(results[BASE], "cpu")
+        rows.insert(names.index(MOBILENET) - 1 if MOBILENET in names else len(rows),
+                    f"| the limit of the CNN | {limit:.1f} | {share:.2f} | | | | | |")  # fmt: skip
     write(
         "epoch",
-        f"One epoch, {len(x_train):,} training and {len(x_test):,} test images ({source}), batch "
-        f"100; {os.cpu_count()} CPU cores; medians of {args.rounds} rounds.\n",
-        "| | CPU s | to the article's code | wall s | peak memory, MB | to the article's code "
-        "| CPU time / limit |",
-        "|---|---|---|---|---|---|---|",
-        *(
-            f"| {name} | {median(found, 'cpu'):.1f} | {ratio(name, 'cpu'):.2f} "
-            f"| {median(found, 'wall'):.1f} | {median(found, 'peak'):.0f} "
-            f"| {ratio(name, 'peak'):.2f} | {median(found, 'cpu') / limit:.1f} |"
-            for name, found in results.items()
-        ),
-        f"\nThe limit, {limit:.1f} CPU s, is the epoch's arithmetic at the rate of a 3000 x 3000 "
-        f"float32 matrix product, {rate / 1e9:.0f} GFLOP in a CPU second.",
+        f"One epoch, {len(x_train):,} training and {len(x_test):,} test images ({source}), batch 100 (MobileNet "
+        f"128); {os.cpu_count()} CPU cores; medians of {args.rounds} rounds.\n",
+        "| | CPU s | ratio | wall s | ratio | peak memory, MB | ratio | of the wall time saving, ms |",
+        "|---|---|---|---|---|---|---|---|",
+        *rows,
+        f"\nThe ratios are to the article's code for the same network. The limit is the arithmetic of the CNN's "
+        f"epoch at the rate of a 3000 x 3000 float32 matrix product, {rate / 1e9:.0f} GFLOP in a CPU second.",
     )
 
 
