@@ -3,7 +3,7 @@
 #
 # 記事「ゼロから作るDeep Learningとともに学ぶフレームワーク（畳み込みニューラルネットワーク編）」（2019-05-10）のコード、表、図を、記事と同じ順に並べたノートブックです。「本」とあるのは『ゼロから作るDeep Learning』（斎藤康毅、オライリー・ジャパン、2016年）の第7章のことです。Kerasを使ったことがなくても読めます。
 #
-# - 実行結果を保存してあるので、読むだけでも構いません。動かすときは上から順に実行してください。
+# - 実行結果を保存してあるので、読むだけでも構いません。動かすときは上から順に実行してください。保存してあるのは1コアで実行した結果です。コア数やCPUが違うと丸め誤差が変わり、精度も少し変わります。
 # - `# cnn.py: build_model`のような行の下は、そのスクリプトから取り込んだコードです。自由に書き換えて試せます。
 # - 学習の経過は1エポックごとに`results/notebook`に保存されます。途中で止めたセルは、もう一度実行すると続きから始まります。学習が終わったセルは、もう一度実行しても学習し直しません。
 #
@@ -18,6 +18,8 @@
 # You need not have seen Keras before.
 #
 # - The outputs are stored, so you can just read. To run the cells, begin at the top and keep the order.
+#   What is stored was run on one core: with more cores, or another processor, rounding changes, and so the
+#   accuracies do, a little.
 # - Below a line like `# cnn.py: build_model` stands code of that script. Change it as you like.
 # - Training is kept in `results/notebook`, an epoch at a time. A cell that was interrupted goes on when
 #   you run it again, and one that has finished does not train again.
@@ -27,45 +29,39 @@
 # %% [markdown] lang="ja"
 # ## 準備
 #
-# このノートブックは、同じリポジトリにあるスクリプトを使います。次のセルはその場所を探し、必要なパッケージがそろっているかを確かめます。Colabのようにスクリプトがない環境では、用意のしかたを2行で示して止まります。Colabに最初から入っているTensorFlowは、バージョンが範囲内ならそのまま使います。
+# このノートブックは、同じリポジトリにあるスクリプトを使います。次のセルはその場所へ移り、足りないパッケージをインストールします（そろっていれば何もしません）。
+#
+# Google Colabでは、先にリポジトリのフォルダーをGoogleドライブの「マイドライブ」に置き、新しいセルで次の2行を実行してください（`FOLDER`はそのフォルダーの名前です）。
+#
+# ```
+# from google.colab import drive; drive.mount("/content/drive")
+# %cd /content/drive/MyDrive/FOLDER
+# ```
 
 # %% [markdown] lang="en"
 # ## Set-up
 #
-# The notebook uses the scripts of its repository. The next cell looks for them, and for the packages that
-# they need. Where there are none, as in Colab, it says in two lines how to get them, and stops.
-# Colab's own TensorFlow is taken if its version is within the bounds.
+# The notebook uses the scripts of its repository. The next cell goes to their folder, and installs the packages
+# that are missing, if there are any.
+#
+# In Google Colab first put the repository's folder into "My Drive", and run these two lines in a new cell, with
+# that folder's name for `FOLDER`:
+#
+# ```
+# from google.colab import drive; drive.mount("/content/drive")
+# %cd /content/drive/MyDrive/FOLDER
+# ```
 
 # %%
 # %matplotlib inline
 import os
-import platform
 import sys
-from importlib.metadata import distributions
-from pathlib import Path
 
-from packaging.requirements import Requirement
-
-here = [folder for folder in (Path.cwd(), Path.cwd().parent) if (folder / "cnn.py").exists()]
-if not here:
-    sys.exit(
-        "The scripts are not here. Run these two lines in a new cell, then this cell again:\n"
-        "!git clone --depth 1 ADDRESS_OF_THE_REPOSITORY clone\n"
-        "%cd clone"
-    )
-os.chdir(here[0])
-sys.path.insert(0, str(here[0]))
-
-print(f"Python {platform.python_version()} (3.11 to 3.13)")
-fit = (3, 11) <= sys.version_info[:2] <= (3, 13)
-for line in Path("requirements.txt").read_text().splitlines():
-    if not line.startswith("#"):
-        package = Requirement(line)
-        version = next((found.version for found in distributions(name=package.name)), "0")
-        print(f"{package.name} {version} ({package.specifier})")
-        fit = fit and version in package.specifier
-if not fit:
-    sys.exit("Not within the bounds: run %pip install -q -r requirements.txt, and restart the kernel.")
+os.chdir(".." if os.path.exists("../cnn.py") else ".")
+if not os.path.exists("cnn.py"):
+    sys.exit("cnn.py is not here: run %cd FOLDER, with the folder that has it, and then this cell again")
+sys.path.insert(0, os.getcwd())
+# %pip install -q -r requirements.txt
 
 # %% [markdown] lang="ja"
 # `DATA`と`OPTIONS`には、スクリプトのコマンドラインと同じオプションを書きます。このまま実行すると、CIFAR-10の全画像を使います。
@@ -253,7 +249,7 @@ blocks.draw(model, args.script, args.out / "model.png")  # model.summary(), and 
 #
 # ### 3.1 1層畳み込みニューラルネットの学習結果
 #
-# 記事は精度の図を見て、5エポック目あたりから過学習の傾向があるとしています。ここでは図に2本の縦線を引き、数値で確かめます。破線は、訓練精度がテスト精度を5ポイント以上上回り、そのまま最後まで続くエポックです。点線は、テストデータの損失が最小になるエポックです。
+# 記事は精度の図を見て、5エポック目あたりから過学習の傾向があるとしています。ここでは図に2本の縦線を引き、数値で確かめます。破線は、そこから最後まで、訓練精度がテスト精度より5ポイント以上高いエポックです。点線は、テストデータの損失が最小になるエポックです。
 
 # %% [markdown] lang="en"
 # ## 3. Experiments
@@ -333,6 +329,14 @@ import math
 from explore import filters
 
 filters.main(["results/notebook/cnn/model.keras", "--sort", "--show", "--out=results/notebook/filters"])
+
+# %% [markdown] lang="ja"
+# 第2節のネットワークを学習させたものが[docs/cnn.html](../docs/cnn.html)にあります。ブラウザーで開き、特徴マップの値を指すと、その値を作った画素、重み、75個の積が見られます。`python -m explore.page results/notebook/cnn/model.keras`とすれば、いま学習したネットワークで同じページを作れます。
+
+# %% [markdown] lang="en"
+# [docs/cnn.html](../docs/cnn.html) is the network of section 2, trained, to open in a browser: point at a value of a
+# feature map, and see the pixels, weights and 75 products that made it.
+# `python -m explore.page results/notebook/cnn/model.keras` makes such a page of the network trained above.
 
 # %% [markdown] lang="ja"
 # ## 4. 学習済みモデルの活用

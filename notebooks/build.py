@@ -17,6 +17,7 @@ import asyncio
 import base64
 import copy
 import io
+import os
 import re
 import signal
 import sys
@@ -34,6 +35,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.common import ONE_CORE  # noqa: E402
 from support import ending, files  # noqa: E402
 
 NOTEBOOKS = {"article.ja.ipynb": "ja", "article.ipynb": "en"}
@@ -97,6 +99,7 @@ def code(notebook):
 def run(notebook, data, more):
     """The code cells with their outputs, run in a folder that has all of this one but its results.
 
+    On one core, as `benchmarks/reproduce.py` runs the scripts: more would change rounding, and so the digits.
     `data` and, for some scripts, `more` are words of a command line.
     """
     cells = code(notebook := copy.deepcopy(notebook))
@@ -119,7 +122,7 @@ def run(notebook, data, more):
             extra_arguments=["--log-level=50"], on_notebook_start=handle_signals,
         )  # fmt: skip
         try:
-            client.execute()
+            client.execute(env=os.environ | ONE_CORE)
         except (CellExecutionError, DeadKernelError) as error:
             what = f"{error.ename}: {error.evalue}" if hasattr(error, "ename") else error
             raise ending.ScriptError(f"code cell {client.code_cells_executed}: {what}") from None
