@@ -38,6 +38,14 @@ def test_a_script_has_no_options_that_mean_nothing_to_it():
     assert not hasattr(args, "alpha")
 
 
+def test_only_a_window_needs_a_screen(monkeypatch):
+    for words, backend in (["--show"], None), ([], "agg"):
+        monkeypatch.delenv("MPLBACKEND")
+        command_line.parse("show_samples.py", "", words, count=3)
+        assert os.environ.get("MPLBACKEND") == backend
+        monkeypatch.setenv("MPLBACKEND", "agg")
+
+
 def test_what_is_asked_of_a_model_needs_no_options_for_training(tmp_path):
     default, other = tmp_path / "m.keras", tmp_path / "a.keras"
     default.touch()

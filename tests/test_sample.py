@@ -37,3 +37,15 @@ def test_every_shape_lies_within_its_image_and_fills_some_of_it():
     for outline, hue in sample.SHAPES.values():
         assert 0.7 < np.abs(np.asarray(outline)).max() < 1.15
         assert 0 <= hue < 1
+
+
+def test_a_shape_stands_out_from_what_is_behind_it():
+    """Of two drawings with the same seed one has a shape of no size."""
+    outline, hue = sample.SHAPES["circle"]
+    for seed in range(40):
+        shown, hidden = (
+            sample.draw_image(corners, hue, np.random.default_rng(seed)).astype(float)
+            for corners in (outline, [(0, 0)] * 3)
+        )
+        there = (shown != hidden).any(axis=2)
+        assert np.abs((shown - hidden)[there].mean(axis=0)).mean() > 25
