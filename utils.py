@@ -6,6 +6,8 @@ What several sections share: tiles (3.2), the accuracy figure and what it shows 
 
 import math
 
+from support import ending
+
 AHEAD = 0.05  # 訓練精度とテスト精度の差 (of training accuracy over test accuracy)
 
 
@@ -38,6 +40,7 @@ def combine_images(images):
     return image
 
 
+@ending.going_on  # 図が描けなくても、学習の結果は示す (the results are shown without the figure)
 def plot_accuracy(history, title, path):
     """3.1節と5.1節の図：訓練精度とテスト精度の推移 (accuracy against the epoch, sections 3.1 and 5.1).
 
@@ -46,9 +49,6 @@ def plot_accuracy(history, title, path):
             "val_accuracy" and "val_loss", a value an epoch).
         title: 図の題 (of the figure).
         path: PNGのパス (of the PNG file).
-
-    Raises:
-        support.ending.ScriptError: 書き込めない (the file cannot be written).
     """
     import matplotlib.pyplot as plt
 

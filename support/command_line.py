@@ -1,25 +1,22 @@
 """The command line: the options, the same words in every script."""
 
 import argparse
+import difflib
 import os
 import sys
 from pathlib import Path
 
-from support import keras_start, processes
-from support.ending import ScriptError, name_of
+from support import inputs, keras_start, processes
+from support.ending import name_of
 
 
-def whole_number(least, most=2**32 - 1):
+def number(meaning, least=1, most=2**32 - 1):
     def parse(text):
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
         return int(text)
 
-    return parse
-
-
-def number(meaning, least=1):
-    return {"type": whole_number(least), "metavar": "N", "help": meaning}
+    return {"type": parse, "metavar": "N", "help": meaning}
 
 
 def switch(meaning):
@@ -57,6 +54,12 @@ OPTIONS = {
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message}; add --help for the options\n")
+
+    def refuse(self, unknown):
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1)
+        hint = f"did you mean {near[0]}?" if near else "a path with a space needs quotes"
+        also = f" ({hint})" if near or unknown[0][0] != "-" else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{also}")
 
 
 def parse(script, doc, argv=None, **defaults):
@@ -101,38 +104,19 @@ def parse(script, doc, argv=None, **defaults):
             meaning = {"help": option["help"].format(shown[key])}
             parser.add_argument(word, **optional | option | meaning)
     parser.set_defaults(**defaults)
-    args = parser.parse_args(argv)
-    check_inputs(args)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.refuse(unknown)
     args.script = name
-    if not args.show:
+    inputs.check(args)
+    notebook = "ipykernel" in sys.modules  # which shows figures by a backend of its own
+    if not args.show and not notebook:
         os.environ["MPLBACKEND"] = "agg"  # which needs no screen
+    elif "inline" in os.environ.get("MPLBACKEND", "") and not notebook:
+        del os.environ["MPLBACKEND"]  # that of a notebook, from which `!python cnn.py --show` has it
+    if "keras" not in sys.modules:
+        print("Kerasを読み込んでいる (loading Keras) ...", flush=True)
     keras_start.start()
-    on_screen = sys.stdout.isatty() or "ipykernel" in sys.modules
+    on_screen = sys.stdout.isatty() or notebook
     args.verbose = 0 if processes.number() > 0 else 1 if on_screen else 2
     return args
-
-
-def check_inputs(args):
-    """Find out now, and not after the seconds that Keras takes, what is not there.
-
-    Raises:
-        ScriptError: a path does not exist.
-    """
-    data, weights, model = (getattr(args, key, None) for key in ("data", "weights", "model"))
-    paths = []
-    if data not in (None, "cifar10", "sample"):
-        ways = "cifar10, sample, a cifar-10-python.tar.gz, or a folder with train/ and test/"
-        paths.append((f"--data {data}", data, f"give {ways}"))
-    if weights not in (None, "imagenet", "none"):
-        paths.append((f"--weights {weights}", weights, "give imagenet, none or a file"))
-    for path in [*(getattr(args, "photos", None) or ()), *(getattr(args, "runs", None) or ())]:
-        paths.append((path, path, "give another; a path with a space needs quotes"))
-    if model:
-        paths.append((model, model, "give a model that Keras saved, or run python cnn.py first"))
-    for name, path, way_out in paths:
-        try:
-            os.stat(path)  # `Path.exists` raises where a folder may not be looked into
-        except OSError as error:
-            raise ScriptError(f"{name}: {error.strerror}; {way_out}") from None
-    if model and model.is_dir():
-        raise ScriptError(f"{model}: a folder; give the model.keras in it")

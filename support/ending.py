@@ -1,5 +1,7 @@
 """How a script ends, whatever happens: errors in one line, signals, exit codes."""
 
+import atexit
+import functools
 import os
 import signal
 import sys
@@ -51,13 +53,15 @@ def run(main):
 
     2 for a wrong command line (`argparse`), 1 where the input or the machine is at fault, 130 and
     143 after Ctrl-C and SIGTERM, 141 when nobody reads the output. A bug keeps its traceback.
+    A process that goes on, as a notebook's after `%run`, gets its signals back.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, Interrupted.on_signal)
-    sys.unraisablehook = Interrupted.raise_again
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # names of files may have any bytes
+    open_streams()
     several = any(name.startswith("KERAS_DISTRIBUTION_") for name in os.environ)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # which a process inherits, as by `python cnn.py &` in a script
+            signal.signal(number, Interrupted.on_signal)
+    hook, sys.unraisablehook = sys.unraisablehook, Interrupted.raise_again
     try:
         code = exit_code(main)
     except BaseException:  # a bug
@@ -65,14 +69,28 @@ def run(main):
             raise
         traceback.print_exc()
         code = 1
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the end is near enough
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
+            atexit.register(signal.signal, number, signal.SIG_IGN)  # the end is near enough
     if several and code:
         # JAX would wait for the other processes at its exit, and they for this one.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def open_streams():
+    """Streams that take what is printed, also where the process has none (`>&-`, pythonw)."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:  # else a file could get the number
+        pass
+    os.close(opened)
+    sys.stdout, sys.stderr = sys.stdout or open(1, "w"), sys.stderr or open(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # unlike a notebook's
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)  # names may have any bytes
 
 
 def exit_code(main):
@@ -100,6 +118,20 @@ def exit_code(main):
     if message:
         print(f"{name_of(sys.argv[0])}: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def going_on(draw):
+    """A decorator for what is drawn after a training, which must not end with that: it is left out."""
+
+    @functools.wraps(draw)
+    def draw_or_go_on(*args, **options):
+        try:
+            draw(*args, **options)
+        except Exception as error:
+            why = error if isinstance(error, ScriptError) else f"{draw.__name__}: {error!r}"
+            print(f"warning: {' '.join(str(why).split())}; the figure is left out", file=sys.stderr)
+
+    return draw_or_go_on
 
 
 def name_of(script):

@@ -15,6 +15,8 @@ LAYERS = [
     ["support.run"],
     ["support.data"],
     ["support.command_line"],
+    ["support.inputs"],
+    ["support.run_json"],
     ["support.keras_start"],
     ["support.files"],
     ["support.processes"],

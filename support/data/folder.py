@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import logging
-import os
 import warnings
 
 import keras
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from support.ending import ScriptError
+from support.inputs import classes_of, visible
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it says on stderr what it raises
 
@@ -20,7 +20,6 @@ SIZE = 32
 TURNS = {number: Image.Transpose[name] for number, name in enumerate(
     ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"), 2
 )}  # fmt: skip
-NOT_IMAGES = {"thumbs.db", "desktop.ini"}  # which Windows leaves where images are
 
 
 def list_images(folder):
@@ -37,18 +36,8 @@ def list_images(folder):
     Raises:
         ScriptError: there is something missing. The message names the place.
     """
-    train, test = folder / "train", folder / "test"
-    for part in (train, test):
-        if not os.path.isdir(part) and os.access(folder, os.X_OK):
-            if os.path.exists(folder / "data_batch_1"):  # pickles without a hash to check: never opened
-                raise ScriptError(f"{folder}: an unpacked CIFAR-10; give its archive, cifar-10-python.tar.gz")
-            raise ScriptError(f"{part}: no such folder; make train/<class>/ and test/<class>/ there")
-    names = [[path.name for path in visible(part) if path.is_dir()] for part in (train, test)]
-    for odd in sorted(set(names[0]) ^ set(names[1])):
-        raise ScriptError(f"{folder}: class {odd} is in only one of train/ and test/; give it to both")
-    if len(names[0]) < 2:
-        raise ScriptError(f"{folder}: {len(names[0])} class in train/; there must be two or more")
-    return in_turn(train, names[0]), in_turn(test, names[0]), names[0]
+    names = classes_of(folder)
+    return in_turn(folder / "train", names), in_turn(folder / "test", names), names
 
 
 def in_turn(part, names):
@@ -60,15 +49,6 @@ def in_turn(part, names):
     found = [(path, n) for turn in rounds for n, path in enumerate(turn) if path is not None]
     paths, labels = zip(*found, strict=True)
     return np.array(paths, dtype=object), np.array(labels, dtype="int64")
-
-
-def visible(folder):
-    """What is in a folder, in order, but for what the system leaves there."""
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError as error:
-        raise ScriptError(f"{folder}: {error.strerror}; make it readable or remove it") from None
-    return [p for p in paths if p.name[0] != "." and p.name.lower() not in NOT_IMAGES]
 
 
 def decode(paths, verbose):

@@ -8,10 +8,9 @@ import warnings
 
 import keras
 
-from support import files
+from support import files, run_json
 from support.ending import ScriptError
-from support.run import records
-from support.run.state import RECORD
+from support.run_json import NAME as RECORD
 
 # What a run writes besides: a folder that has one of these and no record is not a run's.
 KEPT = ["model.keras", "initial.keras", "history.csv"]
@@ -47,10 +46,10 @@ def claim(out, record, fresh):
         if not os.path.lexists(out / RECORD):
             check_for_others_files(out)
         elif fresh:
-            records.read(out / RECORD)
+            run_json.read(out / RECORD)
             forget(out)
         else:
-            records.compare(out, records.read(out / RECORD), record)
+            run_json.compare(out, run_json.read(out / RECORD), record)
         if not (out / RECORD).exists():
             with files.replacing(out / RECORD) as part:
                 part.write_text(json.dumps(record, indent=1) + "\n")

@@ -3,7 +3,7 @@
 import json
 import zipfile
 
-RECORD = "run.json"
+from support.run_json import NAME as RECORD
 
 
 def read(path):

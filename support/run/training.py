@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 
-from support import files, processes
+from support import files, processes, run_json
 from support.data import images
 from support.ending import ScriptError
 from support.run import records, run_folder, state
@@ -81,7 +81,7 @@ class Run(keras.callbacks.History):
         """A copy of `model.keras` of process 0, in the folder, for each of several processes."""
         own = self.record | {"epochs to train": self.epochs}
         first = json.loads(processes.from_first(json.dumps(own).encode()))
-        records.compare("process 0", first, own, "give all processes the same command line and images")
+        run_json.compare("process 0", first, own, "give all processes the same command line and images")
         kept, copy = self.out / "model.keras", Path(folder, "model.keras")
         first_has_it = processes.number() == 0 and kept.exists()
         if content := processes.from_first(kept.read_bytes() if first_has_it else b""):
@@ -93,7 +93,7 @@ class Run(keras.callbacks.History):
         if os.path.lexists(kept):
             try:
                 found = state.read(kept)
-                records.compare(self.out, found["record"], self.record)
+                run_json.compare(self.out, found["record"], self.record)
                 self.history, self.cpu_seconds = found["history"], found["cpu seconds"]
                 self.done = len(self.cpu_seconds)
                 self.model.optimizer.build(self.model.trainable_variables)
@@ -122,7 +122,8 @@ class Run(keras.callbacks.History):
                 "(if it is stopped, the same command without --fresh goes on)"
             )
         else:
-            print(f"{self.out}: 学習済み (has all {self.done} epochs already); --fresh trains anew")
+            more = f", more than --epochs {self.epochs}" if self.done > self.epochs else ""
+            print(f"{self.out}: 学習済み (has all {self.done} epochs already{more}); --fresh trains anew")
 
     def on_epoch_begin(self, epoch, logs=None):
         """Set what is random in an epoch, from the seed and the epoch alone."""
