@@ -36,16 +36,12 @@ class Interrupted(KeyboardInterrupt):
         """For `sys.unraisablehook`: in a finalizer, where Python drops exceptions, try again."""
         error = unraisable.exc_value
         if isinstance(error, cls):
-            threading.Timer(0.05, send_to_main_thread, [error.number]).start()
+            send = signal.raise_signal
+            if hasattr(signal, "pthread_kill"):  # not on Windows; it also wakes the main thread from a wait
+                send = functools.partial(signal.pthread_kill, threading.main_thread().ident)
+            threading.Timer(0.05, send, [error.number]).start()
         else:
             sys.__unraisablehook__(unraisable)
-
-
-def send_to_main_thread(number):
-    if hasattr(signal, "pthread_kill"):  # which also wakes it from a wait
-        signal.pthread_kill(threading.main_thread().ident, number)
-    else:
-        signal.raise_signal(number)
 
 
 def run(main):
@@ -75,19 +71,16 @@ def run(main):
             signal.signal(number, handler)
             atexit.register(signal.signal, number, signal.SIG_IGN)  # the end is near enough
     if several and code:
-        # JAX would wait for the other processes at its exit, and they for this one.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        os._exit(code)  # JAX would wait for the other processes at its exit, and they for this one
     sys.exit(code)
 
 
 def open_streams():
     """Streams that take what is printed, also where the process has none (`>&-`, pythonw)."""
-    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:  # else a file could get the number
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:  # else a file of ours gets it
         pass
     os.close(opened)
-    sys.stdout, sys.stderr = sys.stdout or open(1, "w"), sys.stderr or open(2, "w")
+    sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # unlike a notebook's
             stream.reconfigure(errors="backslashreplace", line_buffering=True)  # names may have any bytes
@@ -118,20 +111,6 @@ def exit_code(main):
     if message:
         print(f"{name_of(sys.argv[0])}: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-def going_on(draw):
-    """A decorator for what is drawn after a training, which must not end with that: it is left out."""
-
-    @functools.wraps(draw)
-    def draw_or_go_on(*args, **options):
-        try:
-            draw(*args, **options)
-        except Exception as error:
-            why = error if isinstance(error, ScriptError) else f"{draw.__name__}: {error!r}"
-            print(f"warning: {' '.join(str(why).split())}; the figure is left out", file=sys.stderr)
-
-    return draw_or_go_on
 
 
 def name_of(script):

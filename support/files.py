@@ -59,10 +59,7 @@ def replacing_figure(path):
 
 
 def check_figure(path):
-    """
-    Raises:
-        ScriptError: the file is there, and none of our scripts wrote it.
-    """
+    """Raise a `ScriptError` if the file is there, and none of our scripts wrote it."""
     from PIL import Image
 
     try:
@@ -84,11 +81,7 @@ def cannot_write(path, error):
 
 
 def make_folder(path):
-    """Make a folder, with those above it, unless it is there.
-
-    Raises:
-        ScriptError: it cannot be made.
-    """
+    """Make a folder, with those above it, unless it is there. A `ScriptError` if it cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -34,12 +34,14 @@ def check(args):
             raise ScriptError(f"{name}: {error.strerror}; {way_out}") from None
     if model and model.is_dir():
         raise ScriptError(f"{model}: a folder; give the model.keras in it")
-    classes = 10
-    if data is not None and os.path.isdir(data):
-        classes = len(classes_of(Path(data)))
-    elif data is not None and Path(data).open("rb").read(2) != b"\x1f\x8b":
-        raise ScriptError(f"--data {data}: not a .tar.gz; for a photo run python -m explore.classify {data}")
-    if getattr(args, "limit", None) and args.limit < (least := 5 * classes):
+    if data is not None and not os.path.isdir(data):
+        with open(data, "rb") as file:
+            if file.read(2) != b"\x1f\x8b":
+                photo = f"for a photo run python -m explore.classify {data}"
+                raise ScriptError(f"--data {data}: not a .tar.gz; {photo}")
+        data = None
+    least = 5 * (10 if data is None else len(classes_of(Path(data))))
+    if getattr(args, "limit", None) and args.limit < least:
         raise ScriptError(f"--limit {args.limit}: leaves a class without test images; take {least}")
     check_out(args)
 

@@ -24,10 +24,7 @@ def read(path):
 
 
 def compare(where, old, new, way_out="--fresh forgets it and starts anew, another --out keeps both"):
-    """
-    Raises:
-        ScriptError: the records differ. The message names the first value that does.
-    """
+    """Raise a `ScriptError` with the first value that differs, if one does, of those that `new` has."""
     for key in new:
         if key == "epochs" or not (found := difference(old.get(key), new[key], key)):
             continue

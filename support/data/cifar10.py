@@ -38,10 +38,6 @@ def load_data(own=None, verbose=2):
     The archive is read as it is. `keras.datasets.cifar10.load_data` would unpack it into the cache
     first, each time, which must then be writable and not be used by two processes at once.
 
-    Args:
-        own: the archive's path.
-        verbose: of the progress bar of the download, as in `fit`.
-
     Returns:
         `(x_train, y_train), (x_test, y_test), class_names`: images `uint8` `(N, 32, 32, 3)`, labels
         `int64` `(N,)`.
@@ -52,8 +48,8 @@ def load_data(own=None, verbose=2):
     if own is None:
         return read(cached() or fetch(verbose))
     if (found := sha256(own)) != SHA256:
-        hashes = f"its SHA-256 is {found}, not {SHA256}"
-        raise ScriptError(f"--data {own}: not CIFAR-10's archive: {hashes}; fetch it again")
+        why = f"not CIFAR-10's archive: its SHA-256 is {found}, not {SHA256}"
+        raise ScriptError(f"--data {own}: {why}; fetch it again")
     if cached() is None:
         keep(own)
     return read(own)

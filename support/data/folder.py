@@ -27,9 +27,6 @@ def list_images(folder):
 
     The first image of each class comes first, then the second of each, and so on.
 
-    Args:
-        folder: a `pathlib.Path`.
-
     Returns:
         `(x_train, y_train), (x_test, y_test), class_names`: paths `(N,)`, labels `int64` `(N,)`.
 
@@ -53,10 +50,6 @@ def in_turn(part, names):
 
 def decode(paths, verbose):
     """Decode image files of any size and mode into one `uint8` `(N, 32, 32, 3)`.
-
-    Args:
-        paths: of the files.
-        verbose: of the progress bar, as in `fit`.
 
     Raises:
         ScriptError: a file is not an image, or damaged.
@@ -93,15 +86,14 @@ def open_image(path):
             image = in_8_bits(file) if file.mode[0] in "IF" else file.convert("RGB")
             return image.transpose(turn).convert("RGB") if turn is not None else image.convert("RGB")
     except Exception as error:  # decoders raise whatever they stumble over
-        why = f"{error}; mend or remove it"
+        why, way_out = error, "mend or remove it"
         if isinstance(error, UnidentifiedImageError):
-            apple = path.suffix.lower() in (".heic", ".heif")
-            why = (
-                "HEIC, which cannot be read; save it as JPEG" if apple else "not an image; mend or remove it"
-            )
+            why = "not an image"
+            if path.suffix.lower() in (".heic", ".heif"):
+                why, way_out = "HEIC, which cannot be read", "save it as JPEG"
         elif isinstance(error, FileNotFoundError | PermissionError):
-            why = f"{error.strerror}; give another"
-        raise ScriptError(f"{path}: {why}") from None
+            why, way_out = error.strerror, "give another"
+        raise ScriptError(f"{path}: {why}; {way_out}") from None
 
 
 def in_8_bits(file):

@@ -16,14 +16,9 @@ SAMPLE = "the built-in sample"
 
 
 def batches(args, prepare):
-    """The training set and the test set for `fit` and `evaluate` (section 2.4 of the article).
+    """The training set and the test set for `fit` and `evaluate` (section 2.4 of the article), as `Batches`.
 
-    Args:
-        args: as for `load_data`; `batch_size` is that of the training set.
-        prepare: makes a batch for the model out of images, labels and the number of classes.
-
-    Returns:
-        Two `Batches`.
+    `prepare` makes a batch for the model out of images, labels and the number of classes.
 
     Raises:
         ScriptError: as `load_data`; or a batch cannot be shared out among the processes.
@@ -42,14 +37,9 @@ def batches(args, prepare):
 
 
 def load_data(args):
-    """Load the images (section 1 of the article).
+    """Load the images that --data, --limit and --seed ask for (section 1 of the article).
 
-    Args:
-        args: `data` is "cifar10"; "sample"; the path of `cifar-10-python.tar.gz`; or a folder with
-            `train/<class>/` and `test/<class>/`. None: CIFAR-10, and where it cannot be had the
-            sample, with a warning on stderr. `limit`: only so many training images and a fifth as
-            many test images, all classes alike. `seed`: how the sample is drawn, and which images
-            `limit` takes.
+    Without --data it is CIFAR-10, and where that cannot be had the sample, with a warning on stderr.
 
     Returns:
         `(x_train, y_train), (x_test, y_test), class_names, name`: images `uint8`
@@ -71,21 +61,13 @@ def load_data(args):
 
 
 def load_tests(source, seed, verbose):
-    """The test set alone, as `load_data` returns it, and the class names.
-
-    Args:
-        source, seed, verbose: as `args.data`, `args.seed` and `args.verbose` of `load_data`.
-    """
+    """The test set alone, as `load_data` returns it, and the class names."""
     _, (x, y), class_names, _ = find_images(source, seed, verbose)
     return (folder.decode(x, verbose) if x.dtype == object else x, y), class_names
 
 
 def absolute_source(source, name):
-    """A source that finds the same images from any working folder.
-
-    Args:
-        source: as `args.data` of `load_data`, which called what it found `name`.
-    """
+    """A source that finds the same images, which `load_data` called `name`, from any working folder."""
     if source in (None, "cifar10", "sample"):
         return "sample" if name == SAMPLE else "cifar10"
     return str(Path(source).resolve())

@@ -23,11 +23,7 @@ JAPANESE = ["Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGo
 
 
 def save(figure, path):
-    """Write a Matplotlib figure, and open it too where the backend has a window, as with --show.
-
-    Raises:
-        ScriptError: it cannot be written, or somebody else's file has that name.
-    """
+    """Write a Matplotlib figure, and open it too where the backend has a window, as with --show."""
     texts = figure.findobj(Text)
     families, missing = fonts_with("".join(text.get_text() for text in texts))
     for text in texts:
@@ -43,11 +39,7 @@ def save(figure, path):
 
 
 def save_image(image, path):
-    """Write a `PIL.Image`, each pixel enlarged to 16 x 16.
-
-    Raises:
-        ScriptError: it cannot be written, or somebody else's file has that name.
-    """
+    """Write a `PIL.Image`, each pixel enlarged to 16 x 16."""
     mark = PngInfo()
     mark.add_text(*files.MARK)
     large = image.resize((16 * image.width, 16 * image.height), Image.Resampling.NEAREST)
@@ -86,9 +78,7 @@ def shown_names(class_names):
 def plot_tiles(tiles, tile_shape, title, path):
     """Draw tiled filters side by side.
 
-    Args:
-        tiles: what stands above each to an image `uint8` `(rows * height, columns * width, 3)`.
-        tile_shape: height and width of a tile, and perhaps more.
+    `tiles`: what stands above each to an image `uint8` `(rows * height, columns * width, 3)`.
     """
     figure, axes = plt.subplots(1, len(tiles), figsize=(4.6 * len(tiles), 5.5), squeeze=False)
     for ax, (when, image) in zip(axes.flat, tiles.items(), strict=True):

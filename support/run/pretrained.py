@@ -21,13 +21,8 @@ WAY_OUT = "give --weights FILE, or --weights none for random ones"
 def find_weights(wanted, alpha):
     """What `MobileNet` is to be given as `weights`: those that are wanted, or the best at hand.
 
-    Args:
-        wanted: "imagenet", "none", the path of a file, or None: ImageNet's, and where they cannot be
-            fetched random ones, with a warning on stderr.
-        alpha: the width of MobileNet.
-
-    Returns:
-        "imagenet", a path, or None for random weights.
+    That is "imagenet", a path, or None for random weights, as `wanted` says; if that is None, it is
+    "imagenet", and where they cannot be fetched None, with a warning on stderr.
 
     Raises:
         ScriptError: weights that are named cannot be had, or their file is damaged or does not fit.
@@ -59,10 +54,7 @@ def find_weights(wanted, alpha):
 
 
 def check(path, alpha, way_out):
-    """
-    Raises:
-        ScriptError: the file cannot be read, or has not the weights of MobileNet of this width.
-    """
+    """Raise a `ScriptError` if the file cannot be read, or has not the weights of MobileNet of this width."""
     sizes = []
     try:
         with h5py.File(path) as file:

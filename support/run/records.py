@@ -14,11 +14,7 @@ INCIDENTAL = {"name", "module", "registered_name", "build_config"}
 def describe(model, train, test, args, **decided):
     """The record of a run, of values that JSON has.
 
-    Args:
-        model: compiled, with its initial weights.
-        train, test: `images.Batches`.
-        args: the command line.
-        decided: what else the result depends on, by its name.
+    `model` is compiled, with its initial weights; `decided` is what else the result depends on, by name.
     """
     compiled, optimizer = model.get_compile_config(), keras.optimizers.serialize(model.optimizer)
     record = {

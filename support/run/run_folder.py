@@ -22,16 +22,10 @@ def claim(out, record, fresh):
     """Claim a folder for this process: a new one, or one that holds the run of this record.
 
     The process has it until it calls `release`, claims it anew (in a notebook an interrupted cell
-    is run again), or ends, however.
-
-    Args:
-        out: the folder's path.
-        record: of `records.describe`.
-        fresh: whether a run that is there is forgotten.
+    is run again), or ends, however. `fresh`: a run that is there is forgotten.
 
     Raises:
-        ScriptError: it holds something else, or another process works in it, or it cannot be
-            written to.
+        ScriptError: it holds something else, another process works in it, or it cannot be written to.
     """
     release(out)
     files.make_folder(out)

@@ -7,11 +7,7 @@ from support.run_json import NAME as RECORD
 
 
 def read(path):
-    """What a run put into its `model.keras`.
-
-    Returns:
-        A dictionary: "record", as in `run.json`; "history", of `fit`; "cpu seconds", a list;
-        "epochs", how many there are to be; "source", where the images are.
+    """What a run put into its `model.keras`, a dictionary as `write` makes it.
 
     Raises:
         Exception: it is damaged, or not a run's.
@@ -23,18 +19,13 @@ def read(path):
 
 
 def write(path, run):
-    """Put it there, into the zip archive that Keras has just written and takes its own parts from.
-
-    Args:
-        path: of the archive.
-        run: a `training.Run`.
-    """
+    """Put it there, into the zip archive that Keras has just written and takes its own parts from."""
     state = {
-        "record": run.record,
-        "history": run.history,
-        "cpu seconds": run.cpu_seconds,
-        "epochs": run.epochs,
-        "source": run.source,
+        "record": run.record,  # as in `run.json`
+        "history": run.history,  # of `fit`
+        "cpu seconds": run.cpu_seconds,  # of each epoch
+        "epochs": run.epochs,  # how many there are to be
+        "source": run.source,  # where the images are
     }
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(RECORD, json.dumps(state))

@@ -23,9 +23,7 @@ def resume(model, train, test, args, **decided):
 
     Args:
         model: compiled, with its initial weights. It gets those of the last finished epoch.
-        train, test: `images.Batches`.
-        args: the command line.
-        decided: what else is to be on record of what the result depends on, by its name.
+        train, test, args, decided: as for `records.describe`.
 
     Returns:
         A `Run`, for `callbacks`; its `done` is for `initial_epoch`. `fit` returns it too, with all
@@ -47,9 +45,8 @@ class Run(keras.callbacks.History):
     """Keeps a run in its folder, an epoch at a time.
 
     All that it takes to go on is one file, `model.keras`: the weights, the optimizer's state and,
-    in a part of the zip archive that Keras does not look at, the history. (Keras' own
-    `BackupAndRestore` writes weights and epoch to two files, one after the other; a kill between
-    the two makes it train an epoch twice.)
+    in a part of the zip archive that Keras does not look at, the history. (docs/recovery.md says
+    why it is not Keras' own `BackupAndRestore`.)
 
     Attributes:
         done: the number of finished epochs.
@@ -113,9 +110,8 @@ class Run(keras.callbacks.History):
         if self.done:
             self.write_history()
         if 0 < self.done < self.epochs:
-            print(
-                f"{self.out}: {self.done + 1}エポック目から (continuing at epoch {self.done + 1} of {self.epochs})"
-            )
+            first = self.done + 1
+            print(f"{self.out}: {first}エポック目から (continuing at epoch {first} of {self.epochs})")
         if self.done < self.epochs:
             print(
                 f"{self.out}: 途中で止めても、同じコマンド（--freshなし）で続きから再開できる "
