@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from support import command_line, keras_start
+from support import command_line, inputs, keras_start
 
 READMES = ["README.md", "README.ja.md"]
 PAGES = [*READMES, "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -35,7 +35,7 @@ def parse(monkeypatch):
         raise Parsed
 
     monkeypatch.setattr(keras_start, "start", stop)
-    monkeypatch.setattr(command_line, "check_inputs", lambda args: found.append(vars(args)))
+    monkeypatch.setattr(inputs, "check", lambda args: found.append(vars(args)))
     found = []
 
     def run(script, *words):

@@ -3,6 +3,7 @@ import pytest
 from conftest import options, small_batches
 from keras.optimizers import schedules
 
+from support import run_json
 from support.ending import ScriptError
 from support.run import records
 
@@ -117,7 +118,7 @@ def changed(name):
 )
 def test_the_value_that_differs_is_named(name, said):
     with pytest.raises(ScriptError, match=f"run: holds a run with {said} --fresh .*--out"):
-        records.compare("run", describe(), changed(name))
+        run_json.compare("run", describe(), changed(name))
 
 
 @pytest.mark.parametrize(
@@ -129,32 +130,32 @@ def test_the_value_that_differs_is_named(name, said):
 )
 def test_the_layer_that_has_changed_is_named(model, said):
     with pytest.raises(ScriptError, match=f"run: the model has changed, {said} --fresh .*--out"):
-        records.compare("run", describe(), describe(small_model(**model)))
+        run_json.compare("run", describe(), describe(small_model(**model)))
 
 
 def test_other_epochs_are_the_same_run_unless_the_learning_rate_depends_on_them():
-    records.compare("run", describe(), describe(epochs=20))
+    run_json.compare("run", describe(), describe(epochs=20))
     old, new = (
         describe(small_model(keras.optimizers.Adam(schedules.CosineDecay(0.001, 5 * epochs))), epochs=epochs)
         for epochs in (1, 20)
     )
     with pytest.raises(ScriptError, match="holds a run with --epochs 1, not 20; --fresh"):
-        records.compare("run", old, new)
+        run_json.compare("run", old, new)
     with pytest.raises(ScriptError, match="holds a run with optimizer class Adam, not SGD; --fresh"):
-        records.compare("run", describe(), describe(small_model("sgd"), epochs=20))
+        run_json.compare("run", describe(), describe(small_model("sgd"), epochs=20))
 
 
 def test_names_of_layers_that_count_up_do_not_matter():
     first = describe()
     assert first == describe()
-    records.compare("run", first, describe())
+    run_json.compare("run", first, describe())
 
 
 def test_a_layer_more_is_said():
     deeper = keras.Sequential([small_model(), keras.layers.Dropout(0.5)])
     deeper.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     with pytest.raises(ScriptError, match="the model has changed, 3 layers, not 4;"):
-        records.compare("run", describe(), describe(deeper))
+        run_json.compare("run", describe(), describe(deeper))
 
 
 def test_a_new_version_of_keras_may_add_to_a_configuration_but_not_change_it():
@@ -162,17 +163,17 @@ def test_a_new_version_of_keras_may_add_to_a_configuration_but_not_change_it():
     new["layers"][0]["a new setting"] = True
     new["optimizer"]["a new setting"] = 3
     del new["layers"][1]["data_format"]
-    records.compare("run", old, new)
+    run_json.compare("run", old, new)
     old["layers"][0]["strides"] = [2, 2]
     with pytest.raises(ScriptError, match="layer 1, Conv2D, strides 1 2, not 1"):
-        records.compare("run", old, new)
+        run_json.compare("run", old, new)
 
 
 def test_a_record_without_a_value_is_not_taken_for_one_with_it():
     old = describe()
     del old["seed"]
     with pytest.raises(ScriptError, match="seed None, not 0"):
-        records.compare("run", old, describe())
+        run_json.compare("run", old, describe())
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3", '{"seed": 0}', '"layers script"', "\ud800"])
@@ -180,4 +181,4 @@ def test_a_file_that_is_no_record(tmp_path, content):
     path = tmp_path / "run.json"
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(ScriptError, match=r"run.json: .*; move its folder away, or take another --out"):
-        records.read(path)
+        run_json.read(path)
