@@ -1,4 +1,5 @@
 import ast
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, SCRIPTS, one_line
+from PIL import Image
 
 from support import command_line
 from support.ending import ScriptError
@@ -86,6 +88,44 @@ def test_what_is_not_there_is_said_before_keras_is_loaded(key):
         command_line.parse("t.py", "", [f"--{key}", "nowhere"], epochs=1, weights=None)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    {
+        "--epoch 3": "--epoch 3 (did you mean --epochs?);",
+        "--epoch=3": "--epoch=3 (did you mean --epochs?);",
+        "—epochs 3": "—epochs 3 (did you mean --epochs?);",  # as a page may have made of two hyphens
+        "--sumary": "--sumary (did you mean --summary?);",
+        "--typo": "--typo;",
+        "--data my photos": "photos (a path with a space needs quotes);",
+    }.items(),
+)
+def test_what_is_meant_by_an_unknown_word(words, said, capsys):
+    with pytest.raises(SystemExit):
+        command_line.parse("cnn.py", "", words.split(), epochs=20, batch_size=100)
+    assert f"cnn.py: error: unrecognized arguments: {said} add --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "before", "after"),
+    [
+        ([], "qtagg", "agg"),
+        (["--show"], "qtagg", "qtagg"),
+        (
+            ["--show"],
+            "module://matplotlib_inline.backend_inline",
+            None,
+        ),  # a notebook's, in a process it starts
+        (["--show"], None, None),
+    ],
+)
+def test_figures_are_shown_where_there_is_a_window(monkeypatch, words, before, after):
+    monkeypatch.delenv("MPLBACKEND")
+    if before:
+        monkeypatch.setenv("MPLBACKEND", before)
+    command_line.parse("cnn.py", "", words, epochs=20, batch_size=100)
+    assert os.environ.get("MPLBACKEND") == after
+
+
 @pytest.fixture
 def without_keras(tmp_path):
     """Run a script in an empty folder, where Keras cannot be loaded."""
@@ -116,6 +156,59 @@ def test_help_and_typos_are_answered_without_keras(without_keras, name):
     if "--data" in shown.stdout:
         missing = without_keras(name, *about, "--data", "nowhere", code=1)
         one_line(missing, "nowhere", "cifar10")
+
+
+def test_what_the_command_line_and_a_listing_decide_is_said_without_keras(without_keras, tmp_path, small):
+    here = tmp_path / "empty"
+    (here / "file").write_text("in the way")
+    Image.new("RGB", (32, 32)).save(here / "photo.png")
+    (here / "half" / "test" / "a").mkdir(parents=True)
+    for words, said in {
+        "--out file": "error: file: Not a directory; take another --out",
+        "--out file/below": "error: file/below: Not a directory; take another --out",
+        "--limit 7": "--limit 7: leaves a class without test images; take 50",
+        f"--limit 19 --data {small}": "--limit 19: leaves a class without test images; take 20",
+        "--data half": "half/train: no such folder; make train/<class>/ and test/<class>/ there",
+        "--data photo.png": "not a .tar.gz; for a photo run python -m explore.classify photo.png",
+    }.items():
+        one_line(without_keras("cnn.py", *words.split(), code=1), said)
+    one_line(without_keras("visualize_weights.py", "no.keras", code=1), "no.keras: No such file")
+    # It has no options for training, so nothing there trains or is said to be trained.
+    done = without_keras("visualize_weights.py", "no.keras", "--epochs", "3", code=2)
+    one_line(done, "unrecognized arguments: --epochs 3;")
+    assert sorted(path.name for path in here.iterdir()) == ["file", "half", "photo.png"]
+
+
+def test_what_run_json_decides_is_said_without_keras(without_keras, tmp_path):
+    run = tmp_path / "empty" / "run"
+    run.mkdir()
+    record = {"script": "cnn.py", "seed": 0, "batch size": 100, "layers": []}
+
+    def answer(script, *words):
+        return without_keras(script, "--out", "run", *words, code=1)
+
+    def keep(**more):
+        (run / "run.json").write_text(json.dumps(record | more))
+
+    keep()
+    for script, words, said in [
+        ("cnn.py", "--seed 1", "seed 0, not 1"),
+        ("cnn.py", "--batch-size 50", "batch size 100, not 50"),
+        ("cnn_with_gap.py", "", "script cnn.py, not cnn_with_gap.py"),
+    ]:
+        one_line(answer(script, *words.split()), f"error: run: holds a run with {said}; --fresh forgets it")
+    # A run that goes on, is forgotten or need not be there is no reason to stop: Keras is wanted next.
+    for words in ("", "--seed 1 --fresh", "--seed 1 --summary"):
+        one_line(answer("cnn.py", *words.split()), "no Keras")
+    keep(**{"script": "transfer_learning.py", "batch size": 128, "alpha": 0.5, "weights": "none"})
+    for words, said in {
+        "": "alpha 0.5, not 1.0",
+        "--alpha 0.5 --weights imagenet": "none, not imagenet",
+    }.items():
+        one_line(answer("transfer_learning.py", *words.split()), said)
+    one_line(answer("transfer_learning.py", "--alpha", "0.5"), "no Keras")
+    (run / "run.json").write_text("{")
+    one_line(answer("cnn.py"), "run.json", "move its folder away")
 
 
 def columns(line):

@@ -84,6 +84,82 @@ def test_a_signal_ends_a_script_wherever_it_comes(tmp_path, number, code, work):
     assert (process.returncode, errors) == (code, "program.py: interrupted\n")
 
 
+WAIT = """
+import time
+from support import ending
+def main():
+    print("at work", flush=True)
+    time.sleep(30)
+ending.run(main)
+"""
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    """As in a process that a script has started with `&`, so that Ctrl-C in the terminal is not for it."""
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = run_program(tmp_path, WAIT)
+    finally:
+        signal.signal(signal.SIGINT, ours)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (143, "program.py: interrupted\n")
+
+
+def test_a_process_that_goes_on_gets_back_what_it_had(tmp_path):
+    """Also where its streams are not Python's own, as in a notebook or in IDLE."""
+    program = """
+import signal
+from support import ending
+class Stream:
+    write, flush = sys.stdout.write, sys.stdout.flush
+def state():
+    return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook
+def main():
+    print("inside", state() == before)
+    raise error
+before, sys.stdout = state(), Stream()
+for error in (ending.ScriptError("x"), KeyError("x"), SystemExit(3)):
+    try:
+        ending.run(main)
+    except (SystemExit, KeyError) as end:
+        print(end, state() == before)
+"""
+    process = run_program(tmp_path, program)
+    output, errors = process.communicate(timeout=20)
+    assert output.splitlines() == [
+        *("inside False", "1 True", "inside False", "'x' True", "inside False", "3 True")
+    ]
+    assert errors == "program.py: error: x\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_takes_what_is_printed(tmp_path, closed):
+    program = """
+import os
+from support import ending
+def main():
+    print("out")
+    print("err", file=sys.stderr)
+    os.write(1, b"out"), os.write(2, b"err")  # as C++ does
+    sys.stdout.isatty()
+    with open("written", "w") as file:
+        file.write("it")
+ending.run(main)
+"""
+    (tmp_path / "program.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{program}")
+    command = f"exec '{sys.executable}' program.py {closed}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("", "out\nout")
+    assert done.stderr in ("", "err\nerr")
+    assert (tmp_path / "written").read_text() == "it"
+
+
 @pytest.mark.parametrize("unbuffered", [False, True])
 @pytest.mark.parametrize("error", ["raise", "raise SystemExit(1)"])  # which is what rich makes of it
 def test_a_reader_that_goes_away_ends_a_script_quietly(tmp_path, unbuffered, error):

@@ -107,11 +107,6 @@ def test_limit_that_no_class_number_divides_or_that_is_too_large():
     assert images.pick(labels, 99, np.random.default_rng(0)).tolist() == list(range(43))
 
 
-def test_limit_too_small_for_the_test_set(small):
-    with pytest.raises(ScriptError, match=r"--limit 19.* 20"):
-        images.load_data(options(data=small, limit=19))
-
-
 @pytest.mark.parametrize("name", ["sample", "cifar10"])
 def test_a_folder_does_not_hide_a_word_of_the_command_line(tmp_path, monkeypatch, name):
     make_folder(tmp_path / name, "red", "green")

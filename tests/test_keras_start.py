@@ -100,8 +100,14 @@ def test_log_lines_are_kept_off_the_screen_and_nothing_else(cold_script, tmp_pat
     assert "chatter" in done.stderr
 
 
+def test_that_keras_is_being_loaded_is_said_before(cold_script, tmp_path):
+    done = cold_script("cnn.py", code=9, **fake_keras(tmp_path, "import os; os._exit(9)"))
+    assert done.stdout == "Kerasを読み込んでいる (loading Keras) ...\n"
+
+
 def test_keras_really_loaded_is_quiet(cold_script):
     """With TensorFlow's own log, and with a warning where Keras has something to say."""
     done = cold_script("cnn.py", "--summary", "--out", "here")
     assert done.stderr == ""
+    assert "loading Keras" in done.stdout.splitlines()[0]
     assert "Total params: 591,390 " in done.stdout

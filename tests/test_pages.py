@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from support import command_line, inputs, keras_start
+from support import inputs, keras_start
 
 READMES = ["README.md", "README.ja.md"]
 PAGES = [*READMES, "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]

@@ -5,9 +5,11 @@ import os
 import struct
 import zlib
 
+import nbformat
 import numpy as np
 import pytest
-from conftest import one_line
+from conftest import ROOT, one_line
+from nbclient import NotebookClient
 from PIL import Image
 
 from support.data import folder
@@ -175,8 +177,6 @@ def test_messages_point_the_right_way(script, tmp_path):
 
 
 def test_a_model_that_has_changed_is_said_first(script, small, tmp_path):
-    from conftest import ROOT
-
     changed = (ROOT / "cnn.py").read_text().replace('padding="valid"', 'padding="same"')
     more = (
         (ROOT / "cnn.py")
@@ -198,3 +198,45 @@ def test_other_epochs_of_a_recipe_are_said_as_such(script, small):
     words = ["-m", "beyond.cnn_with_gap", "--data", small, "--out", "run"]
     script(*words, "--epochs", "1", eager=True)
     one_line(script(*words, "--epochs", "2", code=1, eager=True), "holds a run with --epochs 1, not 2")
+
+
+def test_a_figure_ends_no_run_that_has_trained(script, small, tmp_path):
+    words = ["cnn.py", "--data", small, "--epochs", "1", "--out", "run"]
+    script(*words, eager=True)
+    (tmp_path / "run" / "accuracy.png").write_text("the reader's own by now")
+    done = script(*words, eager=True)
+    assert done.stderr.startswith("warning: the figure is left out: run/accuracy.png: not written by these")
+    assert len(done.stderr.splitlines()) == 1
+    assert "(best test accuracy)" in done.stdout
+    assert (tmp_path / "run" / "accuracy.png").read_text() == "the reader's own by now"
+
+
+KERNEL = {
+    "%run {root}/show_samples.py --data {small}": "training set (100, 32, 32, 3)",
+    "import signal, sys; print(signal.getsignal(15) == signal.SIG_DFL, "
+    "sys.unraisablehook is sys.__unraisablehook__)": "True True",
+    "%run {root}/show_samples.py --typo": "show_samples.py: error: unrecognized arguments: --typo",
+    "%run stop.py": "stop.py: interrupted",
+    "import os, time\ntry:\n    os.kill(os.getpid(), 2)\n    time.sleep(9)\n"
+    "except KeyboardInterrupt:\n    print('stopped as ever')": "stopped as ever",
+    "%run {root}/show_samples.py --data {small} --out again": "training set (100, 32, 32, 3)",
+}
+
+
+def test_run_in_a_notebook_and_after_it_the_kernel_is_as_it_was(small, tmp_path):
+    (tmp_path / "stop.py").write_text(
+        f"import os, sys, time\nsys.path.insert(0, {str(ROOT)!r})\nfrom support import ending\n"
+        "def main():\n    os.kill(os.getpid(), 2)\n    time.sleep(9)\n"
+        "if __name__ == '__main__':\n    ending.run(main)\n"
+    )
+    sources = [source.replace("{root}", str(ROOT)).replace("{small}", small) for source in KERNEL]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    NotebookClient(notebook, allow_errors=True, resources={"metadata": {"path": tmp_path}}).execute()
+    printed = ["".join(output.get("text", "") for output in cell.outputs) for cell in notebook.cells]
+    assert [said in text for said, text in zip(KERNEL.values(), printed, strict=True)] == [True] * 6, printed
+    errors = [[o.evalue for o in cell.outputs if o.output_type == "error"] for cell in notebook.cells]
+    assert errors == [[], [], ["2"], ["130"], [], []]
+    # The figures are in the notebook too.
+    shown = [sum("image/png" in o.get("data", {}) for o in cell.outputs) for cell in notebook.cells]
+    assert shown == [2, 0, 0, 0, 0, 2]
+    assert (tmp_path / "again" / "samples.png").exists()

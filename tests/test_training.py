@@ -159,6 +159,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, capsys):
     assert len(results.history["loss"]) == 2
     assert (tmp_path / "model.keras").read_bytes() == kept
     assert len(small_run(tmp_path, epochs=1).history["loss"]) == 2
+    assert "(has all 2 epochs already, more than --epochs 1)" in capsys.readouterr().out
 
 
 def test_steps_were_really_skipped(tmp_path):

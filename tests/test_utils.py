@@ -77,6 +77,22 @@ def test_the_accuracy_figure_marks_the_best_epoch(tmp_path):
     assert places[0] < 0.3 < 0.45 < places[1] < 0.65 < 0.8 < places[2]
 
 
+def test_a_figure_that_cannot_be_had_is_left_out_with_one_line(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "accuracy.png"
+    path.write_text("mine")
+    utils.plot_accuracy(history([0.5]), "T", path)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: the figure is left out: {path}: not written by these scripts; ")
+    assert path.read_text() == "mine"
+
+    def fail(figure, path):
+        raise RuntimeError("a font\nthat is damaged")
+
+    monkeypatch.setattr(drawing, "save", fail)
+    utils.plot_accuracy(history([0.5]), "T", path)
+    assert capsys.readouterr().err == "warning: the figure is left out: a font that is damaged\n"
+
+
 def test_the_accuracy_figure_shows_where_the_two_part(tmp_path):
     """Two vertical lines: grey, where the training set is 5 points ahead; green, the lowest loss."""
     test, train, loss = [0.3, 0.3, 0.3, 0.3], [0.3, 0.3, 0.36, 0.5], [2.0, 1.0, 3.0, 4.0]
