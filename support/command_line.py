@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -56,7 +57,8 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; add --help for the options\n")
 
     def refuse(self, unknown):
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1)
+        options = re.findall("--[a-z-]+", self.format_usage())
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
         hint = f"did you mean {near[0]}?" if near else "a path with a space needs quotes"
         also = f" ({hint})" if near or unknown[0][0] != "-" else ""
         self.error(f"unrecognized arguments: {' '.join(unknown)}{also}")

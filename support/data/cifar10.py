@@ -124,11 +124,9 @@ def copy(origin, path, verbose):
     """Download a file. `keras.utils.get_file` takes no timeout, and prints a line a step into a log."""
     progress = keras.utils.Progbar(SIZE, unit_name="byte", verbose=verbose, interval=0.5)
     with urllib.request.urlopen(origin, timeout=STALL_SECONDS) as answer, open(path, "wb") as file:
-        arrived = 0
         while block := answer.read(2**20):
             file.write(block)
-            arrived += len(block)
-            progress.update(min(arrived, SIZE))
+            progress.update(min(file.tell(), SIZE))
 
 
 def read(archive):

@@ -75,15 +75,14 @@ def absolute_source(source, name):
 
 def find_images(source, seed, verbose):
     """The images of a source, or the paths of their files; labels; class names; a name for it all."""
-    if source is None:
+    if source in (None, "cifar10"):
         try:
             return *cifar10.load_data(verbose=verbose), "CIFAR-10"
         except ScriptError as error:
+            if source:
+                raise
             print(f"warning: {error}\nwarning: taking the built-in sample instead", file=sys.stderr)
-            source = "sample"
-    if source == "cifar10":
-        return *cifar10.load_data(verbose=verbose), "CIFAR-10"
-    if source == "sample":
+    if source in (None, "sample"):
         return *sample.draw(seed), SAMPLE
     path = Path(source)
     if not os.path.exists(path):  # any more
