@@ -223,7 +223,8 @@ KERNEL = {
 }
 
 
-def test_run_in_a_notebook_and_after_it_the_kernel_is_as_it_was(small, tmp_path):
+def test_run_in_a_notebook_and_after_it_the_kernel_is_as_it_was(small, tmp_path, monkeypatch):
+    monkeypatch.delenv("MPLBACKEND")  # what a kernel sets itself
     (tmp_path / "stop.py").write_text(
         f"import os, sys, time\nsys.path.insert(0, {str(ROOT)!r})\nfrom support import ending\n"
         "def main():\n    os.kill(os.getpid(), 2)\n    time.sleep(9)\n"
