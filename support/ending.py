@@ -1,6 +1,5 @@
 """How a script ends, whatever happens: errors in one line, signals, exit codes."""
 
-import atexit
 import functools
 import os
 import signal
@@ -68,8 +67,8 @@ def run(main):
     finally:
         sys.unraisablehook = hook
         for number, handler in before.items():
-            signal.signal(number, handler)
-            atexit.register(signal.signal, number, signal.SIG_IGN)  # the end is near enough
+            # Where Python is not interactive (`ps1` is its prompt), the end is near enough.
+            signal.signal(number, handler if hasattr(sys, "ps1") else signal.SIG_IGN)
     if several and code:
         os._exit(code)  # JAX would wait for the other processes at its exit, and they for this one
     sys.exit(code)

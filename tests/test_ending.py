@@ -111,7 +111,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
 
 
 def test_a_process_that_goes_on_gets_back_what_it_had(tmp_path):
-    """Also where its streams are not Python's own, as in a notebook or in IDLE."""
+    """Also where its streams are not Python's own, as in a notebook."""
     program = """
 import signal
 from support import ending
@@ -122,7 +122,7 @@ def state():
 def main():
     print("inside", state() == before)
     raise error
-before, sys.stdout = state(), Stream()
+before, sys.stdout, sys.ps1 = state(), Stream(), "In : "
 for error in (ending.ScriptError("x"), KeyError("x"), SystemExit(3)):
     try:
         ending.run(main)
