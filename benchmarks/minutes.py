@@ -9,6 +9,8 @@ from support.files import replacing
 
 ARTICLE = 65  # percent
 SECONDS = (30, 60, 120, 180, 240, 300)
+# Of a network's line: colours and marks that the colour-blind tell apart (Okabe and Ito's).
+LOOKS = [("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^")]
 # Whose CPU time a recipe's is held against.
 OTHERS = {
     "python -m beyond.cnn": "cnn.py",
@@ -63,14 +65,15 @@ def draw(curves, short):
     from matplotlib import pyplot as plt
 
     figure, ax = plt.subplots(figsize=(8, 5), layout="constrained")
-    colours = {}
+    looks = {}
     for title, points in curves.items():
         name = title.removeprefix("python -m beyond.").removesuffix(".py")
-        colour = colours.setdefault(name, f"C{len(colours)}")
-        style = "o--" if "beyond" in title else "o-"
-        ax.plot(*points, style, color=colour, markersize=4, label=title.removeprefix("python -m "))
+        colour, mark = looks.setdefault(name, LOOKS[len(looks) % len(LOOKS)])
+        style, fill = ("--", "white") if "beyond" in title else ("-", None)
+        label = title.removeprefix("python -m ")
+        ax.plot(*points, style, marker=mark, color=colour, mfc=fill, markersize=5, label=label)
     ax.plot(
-        *zip(*short.values(), strict=True), "*", color=colours["cnn_with_gap"], markersize=11,
+        *zip(*short.values(), strict=True), "*", color=looks["cnn_with_gap"][0], markersize=11,
         label="beyond.cnn_with_gap with " + ", ".join(map(str, short)) + " epochs in all",
     )  # fmt: skip
     ax.set(

@@ -55,7 +55,7 @@ COMMANDS = {
     "cnn --summary": {"model.png": "cnn_model.png"},
     "beyond.cnn_with_gap --summary": {"model.png": "beyond_cnn_with_gap_model.png"},
     f"explore.filters --sort {MODEL.format(CNN)}": {
-        "filters.png": "filters_sorted.png", "responses.png": "responses.png", "patches.png": "patches.png",
+        "filters.png": "filters_sorted.png", "responses.png": "responses.png",
     },
     f"explore.mistakes {MODEL.format(CNN)}": {"confusion.png": "confusion.png", "mistakes.png": "mistakes.png"},
     f"explore.maps {MODEL.format(GAP)}": {"confidence_maps.png": "confidence_maps.jpg"},
@@ -235,7 +235,7 @@ def draw_figures():
         out = folder_of(0) / "figures" / str(number)
         run_script(name, *options, "--out", out, seed=0, log=out.with_suffix(".log"))
         if name == "explore.filters":
-            keep_printed(name, quoted(out.with_suffix(".log"), begin="regularity"))
+            keep_printed(name, quoted(out.with_suffix(".log"), begin="規則性"))
         for found, figure in figures.items():
             with replacing(ROOT / "docs" / figure) as part:
                 if figure.endswith(".jpg"):  # a third of the size for figures that are photographs

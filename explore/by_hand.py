@@ -15,7 +15,7 @@ def compare_layers(model, image):
     largest value, the largest difference to Keras).
 
     Args:
-        image: `float32` `(1, 32, 32, 3)` in [0, 1].
+        image: モデルに入れる (as the model takes it) `float32` `(1, 32, 32, 3)`.
     """
     import keras
     import numpy as np
@@ -60,10 +60,10 @@ def work_out(layer, image):
 
 def main(argv=None):
     default = models.newest("Conv2D", without="DepthwiseConv2D")
-    args = command_line.parse(__file__, __doc__, argv, model=default, data=None)
-    asked = models.load(args.model)
+    args = command_line.parse(__file__, __doc__, argv, model=default, data=None, pixels=None)
+    asked = models.load(args.model, args.pixels)
     images, labels = models.test_images(asked, args)
-    image = images[:1].astype("float32") / 255.0
+    image = asked.prepare(images[:1])
     print(f"最初のテスト画像 (the first test image): {asked.class_names[labels[0]]}")
     rows = compare_layers(asked.model, image)
     print(f"{'layer':26} {'Keras':18} {'book':18} {'largest value':>13} {'difference':>10}")

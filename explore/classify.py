@@ -26,7 +26,7 @@ def say(photo, probabilities, class_names):
 
 
 def main(argv=None):
-    args = command_line.parse(__file__, __doc__, argv, photos=None, model=None)
+    args = command_line.parse(__file__, __doc__, argv, photos=None, model=None, pixels=None)
     import numpy as np
     from matplotlib import pyplot as plt
 
@@ -35,7 +35,7 @@ def main(argv=None):
 
     # 学習のときと同じ方法で32×32にする (made 32 x 32 as --data makes them)
     pixels = np.stack([folder.read_image(photo) for photo in args.photos])
-    asked = models.load(args.model) if args.model else models.load_shipped()
+    asked = models.load(args.model, args.pixels) if args.model else models.load_shipped()
     probabilities = asked.predict(pixels)
     print(f"答えられるクラス (its classes): {', '.join(asked.class_names)}")
     best = [say(*of, asked.class_names) for of in zip(args.photos, probabilities, strict=True)]

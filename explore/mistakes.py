@@ -40,12 +40,12 @@ def plot_confusion(axes, counts, names):
 
 
 def main(argv=None):
-    args = command_line.parse(__file__, __doc__, argv, model=models.newest(), data=None)
+    args = command_line.parse(__file__, __doc__, argv, model=models.newest(), data=None, pixels=None)
     from matplotlib import pyplot as plt
 
     from support.figures import drawing
 
-    asked = models.load(args.model)
+    asked = models.load(args.model, args.pixels)
     images, labels = models.test_images(asked, args)
     probabilities = asked.predict(images)
     predicted, names = probabilities.argmax(axis=1), asked.class_names

@@ -1,4 +1,4 @@
-"""What the questions share: the model that is asked, what it was before training, and its images."""
+"""質問に共通のもの：モデル、学習前のモデル、画像 (what the questions share: model, untrained model, images)."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,76 +7,77 @@ from pathlib import Path
 from support.ending import ScriptError
 from support.run import state
 
-NO_RUN = Path("results", "cnn", "model.keras")
 SHIPPED = Path(__file__).with_name("trained.weights.h5")  # of beyond.cnn_with_gap, on CIFAR-10
 
 
 @dataclass
 class Asked:
-    """A model that is asked.
-
-    Attributes:
-        path: of its file.
-        model: a `keras.Model`: images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities.
-        class_names: what its outputs stand for; numbers where nothing says it.
-        untrained: the same before its training; None if it was not kept.
-        run: what its run has put into its file, as `state.read`; {} for a model that no run of ours left.
-    """
+    """質問の相手のモデル (a model that is asked)."""
 
     path: Path
-    model: object
-    class_names: list
-    untrained: object = None
-    run: dict = field(default_factory=dict)
+    model: object  # `keras.Model`：画像から確率へ (images `float32` `(N, 32, 32, 3)` to class probabilities)
+    class_names: list  # 出力の名前、不明なら番号 (of the outputs; numbers where nothing says them)
+    untrained: object = None  # 学習前の同じモデル (the same before its training, if it was kept)
+    run: dict = field(default_factory=dict)  # `state.read`の値、ほかで学習したモデルなら{} (of a run of ours)
+    pixels: str = "0..1"  # モデルが受け取る画素値、または"0..255" (which pixels it takes, or "0..255")
 
     @property
     def trained_on(self):
-        """The images and the epochs, for titles."""
+        """図の題のための、画像とエポック数 (the images and the epochs, for titles)."""
         if not self.run:
             return "unknown images"
         epochs = len(self.run["cpu seconds"])
         return f"{self.run['record']['data']}, {epochs} epoch" + "s" * (epochs != 1)
 
+    def prepare(self, images):
+        """画像`uint8`を、モデルが受け取る値にする (images `uint8` `(N, 32, 32, 3)` as the model takes them)."""
+        return images.astype("float32") / (255.0 if self.pixels == "0..1" else 1.0)
+
     def predict(self, images):
-        """Class probabilities `(N, num_classes)` of images `uint8` `(N, 32, 32, 3)`."""
-        return self.model.predict(images.astype("float32") / 255.0, batch_size=500, verbose=0)
+        """画像`uint8`の各クラスの確率 (class probabilities `(N, num_classes)` of images `uint8`)."""
+        from explore.memory import batch_size
+
+        return self.model.predict(self.prepare(images), batch_size=batch_size(self.model), verbose=0)
 
 
 def run_of(path):
-    """What a run has put into its `model.keras`, as `state.read`; {} if none has."""
+    """学習の記録、なければ{} (what a run has put into its `model.keras`, as `state.read`; {} if none has)."""
     try:
         return state.read(path)
     except Exception:  # a damaged file makes zipfile and json raise nearly anything
         return {}
 
 
-def newest(layer="Dense", without="none"):
-    """The newest model of a run in results/ that has a layer of this class and none of the other.
-
-    Where there is none, the path of `cnn.py`'s model, which is not there. Keras is not needed.
-    """
+def newest(layer="Dense", without="none", script="cnn"):
+    """results/にある、条件に合う最新のモデルのパス。なければ`script`のモデルのパス (the newest model in results/ that
+    has a layer of this class and none of the other; else where this script's model would be)."""
     found = sorted(Path("results").rglob("model.keras"), key=lambda path: path.stat().st_mtime)
     for path in reversed(found):
         run = run_of(path)
         classes = {each["class"] for each in run["record"]["layers"]} if run else ()
         if layer in classes and without not in classes:
             return path
-    return NO_RUN
+    return Path("results", script, "model.keras")
 
 
-def load(path):
-    """The model of a path, and what is kept beside it; says which it is.
+def load(path, pixels=None):
+    """モデルを読み込み、何を読み込んだかを表示する (load a model and what is kept beside it, and say which it is).
 
     Raises:
-        ScriptError: it cannot be loaded, or takes no images of 32 x 32.
+        ScriptError: 読み込めないか、32×32の画像用ではないか、画素値の範囲がわからない (it cannot be loaded,
+            takes no images of 32 x 32, or nothing says which pixels).
     """
     from support.run import run_folder
 
     model, run, untrained = run_folder.load_model(path), run_of(path), path.with_name("initial.keras")
-    if model.input_shape[1:] != (32, 32, 3):
+    if model.input_shape[1:] not in ((32, 32, 3), (None, None, 3)):
         raise ScriptError(f"{path}: takes {model.input_shape}, not images of 32 x 32; give another model")
+    # 画素値の範囲は、学習の記録から (the range of the pixels: from the record of the run)
+    low, high = run["record"].get("training set", {}).get("pixels", (0, 1)) if run else (-1, 0)
+    if low < 0 and pixels is None:
+        raise ScriptError(f"{path}: of no run that says which pixels it takes; give --pixels 0..1 or 0..255")
     names = run["record"]["classes"] if run else [str(n) for n in range(model.output_shape[-1])]
-    asked = Asked(path, model, names, run=run)
+    asked = Asked(path, model, names, run=run, pixels=pixels or ("0..255" if high > 1 else "0..1"))
     if run and untrained.exists():
         asked.untrained = run_folder.load_model(untrained)
     print(f"{path}: {model.count_params():,} parameters, trained on {asked.trained_on}")
@@ -87,7 +88,7 @@ def load(path):
 
 
 def load_shipped():
-    """The network of `beyond.cnn_with_gap` with the weights that come with these scripts."""
+    """付属の重みを持つ`beyond.cnn_with_gap`のネットワーク (with the weights that come with these scripts)."""
     from beyond import cnn_with_gap
 
     facts = json.loads(SHIPPED.with_suffix("").with_suffix(".json").read_text())
@@ -99,13 +100,12 @@ def load_shipped():
 
 
 def test_images(asked, args):
-    """The test set: that of --data, else of the images that the model was trained on.
-
-    Returns:
-        Images `uint8` `(N, 32, 32, 3)` and labels `int64` `(N,)`.
+    """テスト画像`uint8` `(N, 32, 32, 3)`とラベル。--dataか、学習に使った画像から (test images and labels: of --data,
+    else of the images that the model was trained on).
 
     Raises:
-        ScriptError: nothing says which images, they are not there, or have other classes.
+        ScriptError: どの画像かわからないか、画像がないか、クラスが違う (nothing says which images, they are not
+            there, or have other classes).
     """
     from support.data import images
 

@@ -1,31 +1,24 @@
-"""How regular filters are: a number for what the article's section 3.2 finds by eye."""
+"""フィルターの規則性：3.2節が目で見つけることを数値にします。
+
+How regular filters are: a number for what the article's section 3.2 finds by eye.
+"""
 
 import numpy as np
 
 
-def kernels_of(model):
-    """The kernels of a model or layer whose weights begin with them: `(height, width, channels, N)`."""
-    return model.get_weights()[0]
-
-
-def order(models, by_regularity):
-    """In which order to show the filters: the network's, or the most regular first."""
-    values = regularity(kernels_of(models["after training"]))
-    return np.argsort(-values) if by_regularity else np.arange(len(values))
-
-
 def regularity(kernels):
-    """How alike neighbouring weights are: 1 where they are equal, 0 in noise, -1 where opposite.
+    """隣り合う重みがどれだけ似ているか：等しければ1、ノイズなら約0、正反対なら-1 (how alike neighbouring
+    weights are: 1 where they are equal, about 0 in noise, -1 where opposite).
 
-    The article finds by eye that filters become regular; this is a number for it, the spatial
-    autocorrelation at a distance of one: the products of all pairs of neighbours, side by side or
-    one above the other, divided by the means of their squares.
+    距離1の空間的な自己相関。上下左右に隣り合う組の積の和を、2乗の平均の和で割る。(The spatial
+    autocorrelation at a distance of one: the products of all pairs of neighbours, side by side or one
+    above the other, divided by the means of their squares.)
 
     Args:
         kernels: `(height, width, channels, N)`.
 
     Returns:
-        `(N,)` in -1..1; 0 for kernels that are 1 x 1 or all zero.
+        `(N,)`、-1から1。1×1か全部0なら0 (in -1..1; 0 for kernels that are 1 x 1 or all zero).
     """
     pairs = (kernels[1:], kernels[:-1]), (kernels[:, 1:], kernels[:, :-1])
     products = sum((one * other).sum(axis=(0, 1, 2)) for one, other in pairs)
@@ -34,51 +27,48 @@ def regularity(kernels):
 
 
 def eigenvectors(images, shape, count, patches=50_000):
-    """The leading eigenvectors of the covariance of image patches, as kernels.
-
-    They are what the images alone give, without labels or training.
+    """画像の小片の主成分をフィルターの形で。ラベルも学習も使わない (the leading eigenvectors of the covariance
+    of image patches, as kernels: what the images alone give, without labels or training).
 
     Args:
-        images: `(N, H, W, channels)`, at least as large as the patches.
-        shape: of the patches, (height, width, channels).
-        count: of the eigenvectors.
+        images: `(N, H, W, channels)`.
+        shape: 小片の形 (of the patches: height, width, channels).
+        count: 固有ベクトルの数 (of the eigenvectors).
 
     Returns:
-        `(height, width, channels, count)`, or fewer where a patch has fewer values.
+        `(height, width, channels, count)`、小片の値の数が上限 (fewer where a patch has fewer values).
     """
     height, width, channels = shape
     rng = np.random.default_rng(0)
     windows = np.lib.stride_tricks.sliding_window_view(images, (height, width), axis=(1, 2))
     places = [rng.integers(size, size=patches) for size in windows.shape[:3]]
-    found = windows[tuple(places)].reshape(patches, -1)  # in the order channel, row, column
+    found = windows[tuple(places)].reshape(patches, -1)  # 色、行、列の順 (in the order channel, row, column)
     vectors = np.linalg.eigh(np.cov(found.T.astype("float64")))[1][:, ::-1][:, :count]
     return vectors.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)
 
 
-def report(models, tests):
-    """Print how regular the filters are, beside two kinds of kernels that nobody has trained.
+def report(kernels, images):
+    """規則性を、学習していない2種類のフィルターと並べて表示する (print how regular the filters are, beside two
+    kinds of kernels that nobody has trained).
 
     Args:
-        models: as `responses.plot` gets them.
-        tests: images and labels of a test set, or None.
+        kernels: いつのものか ("before training", "after training") からフィルターへ (when to kernels).
+        images: テスト画像 (of a test set).
     """
-    shape = kernels_of(models["after training"]).shape[:3]
+    *shape, count = kernels["after training"].shape
     noise = regularity(np.random.default_rng(0).normal(size=(*shape, 10_000)))
     limit = np.quantile(noise, 0.99)
-    print(f"regularity of random kernels: {noise.mean():z.2f} on average, 99 % below {limit:.2f}")
-    reference = None
-    if tests is not None:
-        count = kernels_of(models["after training"]).shape[3]
-        values = regularity(eigenvectors(tests[0], shape, count))
-        reference = values.mean()
-        print(
-            f"regularity of the {len(values)} leading eigenvectors of the images' patches: "
-            f"{reference:z.2f} on average"
-        )
-    for when, model in models.items():
-        values = regularity(kernels_of(model))
-        print(
-            f"regularity {when}: {values.mean():z.2f} on average, {values.min():z.2f} to "
-            f"{values.max():.2f}; {(values > limit).sum()} of {len(values)} above {limit:.2f}"
-            + (f"; {values.mean() / reference:z.0%} of the eigenvectors'" if reference else "")
-        )
+    print(f"規則性 (regularity), 乱数 (random kernels): 平均 (mean) {noise.mean():z.2f}, "
+          f"99%は{limit:.2f}未満 (99 % below {limit:.2f})")  # fmt: skip
+    values = regularity(eigenvectors(images, shape, count))
+    print(f"規則性 (regularity), 画像の小片の固有ベクトル{len(values)}個 "
+          f"({len(values)} leading eigenvectors of the images' patches): 平均 (mean) {values.mean():z.2f}")  # fmt: skip
+    for when, each in kernels.items():
+        values = regularity(each)
+        above = (values > limit).sum()
+        print(f"規則性 (regularity), {WHEN[when]} ({when}): 平均 (mean) {values.mean():z.2f}, "
+              f"{values.min():z.2f} ~ {values.max():z.2f}, {count}個中{above}個が{limit:.2f}より上 "
+              f"({above} of {count} above {limit:.2f})")  # fmt: skip
+
+
+WHEN = {"before training": "学習前", "after training": "学習後"}

@@ -311,8 +311,7 @@ import math
 # ただし、タイルに描いたのは重みです。フィルターが本当に「特定の方向に反応する」かどうかは、画像に当ててみないとわかりません。それを調べるのが`explore.filters`です。
 #
 # - 1つ目の図は、同じタイルを規則性の高い順に並べたものです。`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0になります。文字で表示される行の`eigenvectors`（固有ベクトル）は、ラベルも学習も使わずに画像だけから求めたもので、規則性の比較相手です。
-# - 2つ目の図は、3枚のテスト画像の中で各フィルターが反応した場所です（明るいほど強い）。タイルの並びは1つ目の図と同じです。
-# - 3つ目の図は、規則性の高い6個のフィルターと、それぞれが最も強く反応したテスト画像の一部です。
+# - 2つ目からの図は、1行が1つのフィルターです。番号は1つ目の図と同じです。3枚のテスト画像の中で反応した場所（学習前と学習後。明るいほど強い）と、最も強く反応したテスト画像の一部が並びます。
 
 # %% [markdown] lang="en"
 # Noise before; afterwards there are edges and pairs of colours among them.
@@ -322,8 +321,8 @@ import math
 # - The first figure has the same tiles, the most regular first. `regularity` says how alike neighbouring weights are,
 #   1 where they are equal and 0 in noise. The `eigenvectors` in the text come from the images alone, without labels
 #   or training: something to compare the regularity with.
-# - The second: where in three test images each filter answers, bright for strongly, in the order of the tiles.
-# - The third: the six most regular filters, and the parts of test images that excite each most.
+# - In the others a row is a filter, with the number that it has in the first: where in three test images it answers,
+#   before training and after, bright for strongly, and the parts of test images that excite it most.
 
 # %%
 from explore import filters

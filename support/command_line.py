@@ -46,6 +46,7 @@ OPTIONS = {
     "model": {"metavar": "MODEL", "type": Path, "help": "a model that Keras saved (default: {})"},
     "photos": {"metavar": "PHOTO", "type": Path, "nargs": "+", "help": "a file with an image"},
     "runs": {"metavar": "RUN", "type": Path, "nargs": "+", "help": "a folder with a model.keras"},
+    "pixels": {"choices": ["0..1", "0..255"], "help": "what the model takes (what its run gave it)"},
     "sort": switch("the most regular filters first in filters.png and responses.png"),
     "out": {"type": Path, "metavar": "DIR", "help": "where to write ({})"},
     "show": switch("also open the figures in a window"),

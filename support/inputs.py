@@ -26,14 +26,15 @@ def check(args):
     for path in [*(getattr(args, "photos", None) or ()), *(getattr(args, "runs", None) or ())]:
         paths.append((path, path, "give another; a path with a space needs quotes"))
     if model:
-        paths.append((model, model, "give a model that Keras saved, or run python cnn.py first"))
+        script = "cnn_with_gap" if model.parent.name == "cnn_with_gap" else "cnn"
+        paths.append((model, model, f"give a model that Keras saved, or run python {script}.py first"))
     for name, path, way_out in paths:
         try:  # `Path.exists` raises where a folder may not be looked into
             os.listdir(path) if os.path.isdir(path) else open(path, "rb").close()
         except OSError as error:
             raise ScriptError(f"{name}: {error.strerror}; {way_out}") from None
     if model and model.is_dir():
-        raise ScriptError(f"{model}: a folder; give the model.keras in it")
+        raise ScriptError(f"{model}: a folder; give the model.keras in it; a SavedModel is no such file")
     if data is not None and not os.path.isdir(data):
         with open(data, "rb") as file:
             if file.read(2) != b"\x1f\x8b":

@@ -5,60 +5,82 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import run_of
+from conftest import one_line, run_of
 from PIL import Image
 
 import transfer_learning
 import visualize_weights
-from explore import filters, models, regularity, responses
-from explore.regularity import kernels_of
+from explore import by_hand, classify, filters, maps, mistakes, models, regularity
+from explore.convolution import Filters
 from support.data import images
 from support.ending import ScriptError
 from support.figures import drawing
 from support.run import run_folder, state
 
 
-def first(model):
-    return responses.with_kernels_first(model, "m.keras")
+def first(model, pixels="0..1"):
+    return Filters(models.Asked(Path("m.keras"), model, [], pixels=pixels), model)
 
 
-def test_the_kernels_come_first():
+def test_the_kernels_of_the_first_convolution():
     convolution = keras.layers.Conv2D(4, (3, 5))
     model = keras.Sequential([keras.Input((32, 32, 3)), convolution, keras.layers.Conv2D(2, 3)])
-    assert first(model) is model
-    kernels = kernels_of(model)
-    np.testing.assert_array_equal(kernels, convolution.get_weights()[0])
-    assert kernels.shape == (3, 5, 3, 4)
-
-
-def test_or_the_convolution_alone_is_taken():
-    convolution = keras.layers.Conv2D(4, 3)
-    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.BatchNormalization(), convolution])
-    assert first(model) is convolution
+    np.testing.assert_array_equal(first(model).kernels, convolution.get_weights()[0])
+    assert first(model).kernels.shape == (3, 5, 3, 4)
 
 
 def test_kernels_of_a_model_inside_the_model():
     model = transfer_learning.build_model(alpha=1.0, weights=None)
-    assert kernels_of(first(model)).shape == (3, 3, 3, 32)
-    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    images, numbers = keras.Input((8, 8, 3)), keras.Input((4,))
-    joined = keras.layers.Concatenate()(
-        [dense(numbers), keras.layers.Flatten()(keras.layers.Conv2D(6, 3)(images))]
-    )
-    nested = keras.Model([numbers, images], joined)
-    assert kernels_of(first(nested)).shape == (3, 3, 3, 6)
+    assert first(model).kernels.shape == (3, 3, 3, 32)
 
 
-@pytest.mark.parametrize(
-    ("layers", "said"),
-    [
-        ([keras.Input((4,)), keras.layers.Dense(2)], "has no convolution"),
-        ([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)], "its first convolution sees 1 channels, not 3"),
+CONVOLUTIONS = {
+    "has no convolution": [keras.layers.Dense(2)],
+    "is a DepthwiseConv2D, not a Conv2D": [keras.layers.DepthwiseConv2D(3), keras.layers.Conv2D(2, 3)],
+    "is a SeparableConv2D, not a Conv2D": [keras.layers.SeparableConv2D(2, 3)],
+    "has 3 groups, not one": [keras.layers.Conv2D(6, 3, groups=3)],
+    "has channels first, not last": [keras.layers.Permute((3, 1, 2)),
+                                     keras.layers.Conv2D(2, 3, data_format="channels_first")],
+    "sees 6 channels, not 3": [keras.layers.Dense(6), keras.layers.Conv2D(2, 3)],
+    "has filters of 33 x 3, and sees 32 x 32": [keras.layers.Conv2D(2, (33, 3), padding="same")],
+    "has filters of 17 x 17, and sees 16 x 16": [
+        keras.layers.AveragePooling2D(), keras.layers.Conv2D(2, 9, padding="same", dilation_rate=2)
     ],
-)
-def test_models_that_have_no_kernels_for_colours(layers, said):
-    with pytest.raises(ScriptError, match=rf"m.keras: {said}; give another model"):
-        first(keras.Sequential(layers))
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", CONVOLUTIONS)
+def test_what_is_not_shown_is_said_before_there_is_a_figure(tmp_path, small, said):
+    path = save(tmp_path / "m.keras", keras.Input((32, 32, 3)), *CONVOLUTIONS[said])
+    with pytest.raises(ScriptError, match=rf"m.keras: .*{said}; give another model"):
+        ask(path, small, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_savedmodel_and_weights_alone_are_refused_in_one_line(tmp_path, script):
+    model_of(0).save_weights(tmp_path / "m.weights.h5")
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").touch()
+    for place in (["-m", "explore.filters"], ["visualize_weights.py"]):
+        done = script(*place, "saved", code=1)
+        one_line(done, "saved: a folder; give the model.keras in it; a SavedModel is no such file")
+        done = script(*place, "m.weights.h5", code=1)
+        one_line(
+            done, "m.weights.h5: cannot be shown: No model config", "; give a whole model that Keras saved"
+        )
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("question", [filters, visualize_weights])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, small, question):
+    model = model_of(0)
+    kernels, bias = model.get_weights()
+    kernels[0, 0, 0, 1] = np.nan
+    model.set_weights([kernels, bias])
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ScriptError, match=r"m.keras: cannot be shown: some of its weights are no numbers"):
+        question.main([str(tmp_path / "m.keras"), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 def test_each_filter_is_scaled_by_its_own_range():
@@ -76,6 +98,10 @@ def test_each_filter_is_scaled_by_its_own_range():
     for n in (0, 29):
         order = kernels[..., n].ravel().argsort()
         assert (np.diff(images[n].ravel()[order].astype(int)) >= 0).all()
+
+
+def ask(path, data, out, *options):
+    filters.main([str(path), "--data", data, "--pixels", "0..1", "--out", str(out), *options])
 
 
 def save(path, *layers):
@@ -101,8 +127,9 @@ NO_FILTERS = {
 def test_files_that_have_no_filters_to_show(tmp_path, question, kind):
     NO_FILTERS[kind](tmp_path / "m.keras")
     reason = "No such file" if kind == "nothing" else ""
+    words = ["--pixels", "0..1"] if question is filters else []
     with pytest.raises(ScriptError, match=rf"m.keras: {reason}.*; give a"):
-        question.main([str(tmp_path / "m.keras"), "--out", str(tmp_path / "out")])
+        question.main([str(tmp_path / "m.keras"), "--out", str(tmp_path / "out"), *words])
     assert not (tmp_path / "out").exists()
 
 
@@ -144,44 +171,69 @@ def keep(folder, seconds=(1,), epochs=20, source="sample", **record):
 
 
 @pytest.mark.parametrize("question", [filters, visualize_weights])
-def test_the_figure_has_a_panel_for_each_model(tmp_path, monkeypatch, small, question):
-    monkeypatch.chdir(tmp_path)  # a long path in the title would make both figures as wide
-    path, sizes = keep(Path("run"), source=small, classes=list("abcd")), []
+def test_the_figure_has_a_panel_for_each_model(tmp_path, small, question):
+    path, sizes = keep(tmp_path / (9 * "a long path ") / "run", source=small, classes=list("abcd")), []
     for name in ("one", "two"):
-        question.main([str(path), "--out", name])
-        sizes.append(Image.open(Path(name, "filters.png")).size[0])
+        question.main([str(path), "--out", str(tmp_path / name)])
+        sizes.append(Image.open(tmp_path / name / "filters.png").size[0])
         path.with_name("initial.keras").unlink(missing_ok=True)
     assert sizes[0] > 1.25 * sizes[1]
 
 
-def test_sorted_each_filter_keeps_its_partner(tmp_path, small, monkeypatch):
-    shown = []
-    monkeypatch.setattr(drawing, "plot_tiles", lambda tiles, *_: shown.append(list(tiles.values())))
+def test_sorted_each_filter_keeps_its_number_and_its_partner(tmp_path, small, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(drawing, "plot_cells", lambda rows, title, path, *_: shown.update({path.name: rows}))
     path = keep(tmp_path, source=small, classes=list("abcd"))
-    for sort in ((), ("--sort",)):
+    models_of = [run_folder.load_model(path.with_name(name)) for name in ("initial.keras", "model.keras")]
+    tiles = [visualize_weights.weight_images(model) for model in models_of]
+    regular = np.argsort(-regularity.regularity(models_of[1].get_weights()[0])).tolist()
+    assert regular != list(range(6))
+    for sort, order in (((), list(range(6))), (("--sort",), regular)):
         filters.main([str(path), "--out", str(tmp_path), *sort])
-    order = regularity.order({"after training": run_folder.load_model(path)}, True)
-    assert order.tolist() != list(range(6))
-    for before_or_after in (0, 1):
-        plain, ordered = (
-            [tiles[before_or_after][5 * (n // 2) :, 5 * (n % 2) :][:5, :5].tolist() for n in range(6)]
-            for tiles in shown
-        )
-        assert [plain[n] for n in order] == ordered
+        for place, weights in zip((slice(0, 2), slice(3, 5)), tiles, strict=True):
+            panel = [cell for _, cells in shown["filters.png"][1:] for cell in cells[place]]
+            assert [int(number) for number, _ in panel] == order
+            for number, image in panel:
+                np.testing.assert_array_equal(image, weights[int(number)])
+        rows = shown["responses.png"][2:]
+        assert [int(words.split()[1]) for words, _ in rows] == order
+        for n, (_, cells) in zip(order, rows, strict=True):
+            np.testing.assert_array_equal(cells[0][1], tiles[1][n])
 
 
-def test_images_that_have_moved_are_named_after_the_figure_that_needs_none(tmp_path):
+def test_images_that_have_moved_are_named(tmp_path):
     path = keep(tmp_path, source=str(tmp_path / "moved"))
     with pytest.raises(ScriptError, match=r"moved: no such file or folder; give --data"):
         filters.main([str(path), "--out", str(tmp_path)])
-    assert (tmp_path / "filters.png").exists()
 
 
-def test_a_model_of_nobody_s_run_needs_no_images(tmp_path, capsys):
+@pytest.mark.parametrize("question", [filters, mistakes, maps, by_hand, classify])
+def test_which_pixels_a_model_of_nobody_s_run_takes_has_to_be_said(tmp_path, small, question, photo_of):
     model_of(0).save(tmp_path / "m.keras")
-    filters.main([str(tmp_path / "m.keras"), "--out", str(tmp_path)])
-    assert "give --data SOURCE for images" in capsys.readouterr().out
-    assert not (tmp_path / "responses.png").exists()
+    words = [str(tmp_path / "m.keras"), "--data", small]
+    words = [photo_of(small), "--model", words[0]] if question is classify else words
+    with pytest.raises(ScriptError, match=r"m.keras: of no run .* give --pixels 0..1 or 0..255"):
+        question.main([*words, "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def photo_of():
+    return lambda folder: str(next(Path(folder).rglob("*.png")))
+
+
+def test_a_model_gets_the_pixels_that_it_takes(tmp_path):
+    x = np.array([[[[0, 51, 255]]]], "uint8")
+    path = tmp_path / "m.keras"
+    model_of(0).save(path)
+    for pixels, expected in (("0..1", [0, 0.2, 1]), ("0..255", [0, 51, 255])):
+        np.testing.assert_allclose(models.load(path, pixels).prepare(x).ravel(), expected, rtol=1e-6)
+    for low, high, expected in ((0, 1, 1), (0, 255, 255)):  # as the run has it on record
+        kept = keep(tmp_path / str(high), **{"training set": {"pixels": [low, high]}})
+        assert models.load(kept).prepare(x).max() == expected
+        assert models.load(kept, "0..1").prepare(x).max() == 1
+    with pytest.raises(ScriptError, match=r"give --pixels"):
+        models.load(keep(tmp_path / "own", **{"training set": {"pixels": [-1, 1]}}))
 
 
 def args(data=None):
@@ -205,7 +257,7 @@ def test_images_of_other_classes_are_refused(tmp_path, small):
 def test_of_a_model_of_nobody_s_run_nothing_is_made_up(tmp_path, small):
     model_of(0).save(tmp_path / "m.keras")
     model_of(1).save(tmp_path / "initial.keras")  # of which nobody knows whose it is
-    asked = models.load(tmp_path / "m.keras")
+    asked = models.load(tmp_path / "m.keras", "0..1")
     assert (asked.trained_on, asked.untrained, asked.run) == ("unknown images", None, {})
     assert asked.class_names == ["0", "1", "2", "3", "4", "5"]
     with pytest.raises(ScriptError, match=r"m.keras: not of a run of these scripts; give --data SOURCE"):
@@ -237,3 +289,9 @@ def test_a_damaged_run_is_not_the_newest(tmp_path, monkeypatch):
     assert models.newest("Conv2D").as_posix() == "results/beyond/x/model.keras"
     assert models.newest("Dense").as_posix() == "results/cnn/model.keras"
     assert models.newest("Conv2D", without="GlobalAveragePooling2D").as_posix() == "results/cnn/model.keras"
+
+
+@pytest.mark.parametrize(("question", "way_out"), [("maps", "cnn_with_gap.py"), ("mistakes", "cnn.py")])
+def test_without_a_run_the_script_to_begin_with_is_named(script, question, way_out):
+    done = script("-m", f"explore.{question}", code=1)
+    one_line(done, f"{way_out[:-3]}/model.keras: No such file", f"or run python {way_out} first")

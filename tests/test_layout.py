@@ -110,3 +110,9 @@ def test_what_stands_behind_a_script_stays_small():
     assert max(lines_of(ROOT / f"{name}.py") for name in scripts) <= 95
     assert max(map(lines_of, (ROOT / "beyond").glob("*.py"))) <= 75
     assert lines_of(ROOT / "utils.py") <= 120
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "explore").glob("*.py")), ids=name_of)
+def test_a_question_is_short(path):
+    is_script = "def main(" in path.read_text(encoding="utf-8")
+    assert lines_of(path) <= (80 if is_script else 120)

@@ -2,15 +2,19 @@ import keras
 import numpy as np
 import pytest
 from conftest import run_of
-from matplotlib import pyplot as plt
 from PIL import Image
 
 import cnn_with_gap
 from beyond import transfer_learning as beyond_transfer_learning
-from explore import maps
+from explore import confidence, maps
 from support.data import images
 from support.ending import ScriptError
+from support.figures import drawing
 from support.run import state
+
+
+def maps_of(model, x, classes):
+    return confidence.confidence_maps(model, confidence.head_of(model, "m.keras"), x, classes)
 
 
 def negative():
@@ -65,15 +69,22 @@ def grad_cam(model, x, classes):
             keras.layers.Dense(4, activation="softmax"),
         ),
         lambda: with_head(keras.layers.Softmax()),
+        lambda: with_head(
+            keras.layers.Dense(9),
+            keras.layers.Activation("relu"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(4, activation="softmax"),
+        ),
+        lambda: with_head(keras.layers.Dense(4, activation="softmax"), before=[keras.layers.Dense(7)]),
         lambda: with_head(keras.layers.Dense(4, activation="softmax"), before=[negative()]),
     ],
-    ids=["article", "one dense layer", "three", "none", "maps with negative means"],
+    ids=["article", "one", "three", "none", "relu apart", "dense before", "maps with negative means"],
 )
 def test_maps_are_grad_cam(model):
     model = model()
     x = np.random.default_rng(0).random((5, 32, 32, 3), dtype="float32")
     for classes in (model.predict(x, verbose=0).argmax(axis=1), np.arange(5) % 4):
-        found, probabilities = maps.confidence_maps(model, x, classes)
+        found, probabilities = maps_of(model, x, classes)
         np.testing.assert_allclose(found, grad_cam(model, x, classes), atol=1e-6)
         assert found.max() > 0
         np.testing.assert_allclose(probabilities, model(x), atol=1e-6)
@@ -82,7 +93,7 @@ def test_maps_are_grad_cam(model):
 def test_maps_of_a_model_inside_the_model():
     model = beyond_transfer_learning.build_model(alpha=0.25, weights=None)
     x = np.random.default_rng(0).random((3, 32, 32, 3), dtype="float32")
-    found, _ = maps.confidence_maps(model, x, np.array([1, 2, 3]))
+    found, _ = maps_of(model, x, np.array([1, 2, 3]))
     *before, _, dense = model.layers
     for layer in before[1:]:
         x = layer(x, training=False) if isinstance(layer, keras.layers.RandomFlip) else layer(x)
@@ -118,8 +129,8 @@ def test_the_figure_has_a_line_for_each_class_up_to_twenty(run, tmp_path, monkey
     assert maps.MOST_CLASSES == 20
     monkeypatch.setattr(maps, "MOST_CLASSES", most)
     ask(tmp_path)
-    width, height = Image.open(tmp_path / "confidence_maps.png").size
-    assert height / width == pytest.approx((1.5 * shown + 0.9) / 8.5, rel=0.15)
+    _, height = Image.open(tmp_path / "confidence_maps.png").size
+    assert height == pytest.approx(shown * (maps.SIDE + 25) + 120, abs=40)
 
 
 def test_a_damaged_untrained_model_ends_in_one_line(run, tmp_path):
@@ -129,38 +140,71 @@ def test_a_damaged_untrained_model_ends_in_one_line(run, tmp_path):
         ask(tmp_path)
 
 
-def test_a_network_without_the_pooling_is_said(tmp_path):
-    flat = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(4)])
-    flat.save(tmp_path / "model.keras")
-    with pytest.raises(ScriptError, match=r"model.keras: has no global average pooling; give one of"):
-        ask(tmp_path)
+NO_MAP = {
+    "has no global average pooling": [keras.layers.Flatten(), keras.layers.Dense(4)],
+    "has no global average pooling ": [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(4)],
+    "has no global average pooling  ": [keras.layers.AveragePooling2D(32), keras.layers.Flatten(), keras.layers.Dense(4)],
+    "last behind its pooling is of no kind": [
+        keras.layers.GlobalAveragePooling2D(), keras.layers.BatchNormalization(name="last"), keras.layers.Dense(4)
+    ],
+    "tanh behind its pooling is of no kind": [
+        keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(5, "tanh", name="tanh"), keras.layers.Dense(4)
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", NO_MAP)
+def test_a_network_that_has_no_map_is_said_in_one_line(tmp_path, small, said):
+    keras.Sequential([keras.Input((32, 32, 3)), *NO_MAP[said]]).save(tmp_path / "model.keras")
+    with pytest.raises(ScriptError, match=rf"model.keras: .*{said.strip()}.*; give one of cnn_with_gap.py"):
+        ask(tmp_path, "--data", small, "--pixels", "0..1")
+    assert not (tmp_path / "confidence_maps.png").exists()
+
+
+def test_a_branch_behind_the_pooling_is_refused():
+    _input = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(_input)
+    model = keras.Model(_input, keras.layers.Add()([pooled, keras.layers.Dense(3)(pooled)]))
+    with pytest.raises(ScriptError, match="behind its pooling is of no kind"):
+        confidence.head_of(model, "m.keras")
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_the_last_column_is_of_the_untrained_model(run, tmp_path, monkeypatch, small, kept):
+def test_beside_each_map_is_that_of_the_untrained_model_on_the_same_scale(
+    run, tmp_path, monkeypatch, small, kept
+):
     untrained, trained = run
     if not kept:
         (tmp_path / "initial.keras").unlink()
-    shown = []
-    monkeypatch.setattr(maps, "lay_over", lambda ax, image, values: shown.append((image, values)))
+    shown, rows = [], []
+    monkeypatch.setattr(confidence, "lay_over", lambda *values: shown.append(values))
+    monkeypatch.setattr(drawing, "plot_cells", lambda *values: rows.extend(values[0]))
     ask(tmp_path)
     (x, y), _ = images.load_tests(small, 0, 0)
     x = x.astype("float32") / 255
     predicted = trained.predict(x, verbose=0).argmax(axis=1)
-    rows = [row for row in maps.first_right_and_wrong(y, predicted) if row is not None]
-    expected = [maps.confidence_maps(model, x[rows], predicted[rows])[0] for model in (trained, untrained)]
-    expected = expected[0] if not kept else [each for pair in zip(*expected, strict=True) for each in pair]
-    for (_, found), values in zip(shown, expected, strict=True):
-        np.testing.assert_allclose(found, values, rtol=1e-5, atol=1e-6)
-    for (image, _), row in zip(shown[:: 2 if kept else 1], rows, strict=True):
-        np.testing.assert_array_equal(image, np.round(x[row] * 255))
+    pairs = maps.first_right_and_wrong(y, predicted)
+    found = [row for row in pairs if row is not None]
+    expected = [maps_of(model, x[found], predicted[found])[0] for model in (trained, untrained)[: 1 + kept]]
+    columns = [shown[n :: 1 + kept] for n in range(1 + kept)]
+    for column, values in zip(columns, expected, strict=True):
+        np.testing.assert_allclose([each for _, each, *_ in column], values, rtol=1e-5, atol=1e-6)
+    largest = np.max(expected, axis=(0, 2, 3))
+    for column in columns:
+        np.testing.assert_allclose([scale for *_, scale, _ in column], largest, rtol=1e-5)
+        for (image, *_), row in zip(column, found, strict=True):
+            np.testing.assert_array_equal(image, np.round(x[row] * 255))
+    # The halves, with a gap between them.
+    assert [label for label, _ in rows] == list("abcd")
+    half = 2 + kept
+    assert all(cells[half] is None and len(cells) == 2 * half + 1 for _, cells in rows)
+    drawn = [cells[start] is not None for _, cells in rows for start in (0, half + 1)]
+    assert drawn == [row is not None for row in pairs]
 
 
-@pytest.mark.parametrize("values", [[[0.02, 0.08]], [[0.0, 0.0]]])
-def test_only_a_place_that_says_nothing_has_no_colour(values):
-    _, ax = plt.subplots()
-    maps.lay_over(ax, np.zeros((2, 4, 3), "uint8"), np.array(values))
-    low, high = ax.images[-1].get_clim()
-    assert low == 0
-    assert high == (np.max(values) or 1)
-    plt.close()
+@pytest.mark.parametrize("values", [[[0.0, 0.5, 1.0]], [[0.0, 0.0, 0.0]]])
+def test_a_map_over_an_image_is_as_bright_as_its_values(values):
+    laid = confidence.lay_over(np.full((32, 32, 3), 100, "uint8"), np.array(values), np.max(values), 96)
+    assert laid.shape == (96, 96, 3)
+    columns = laid[:, ::47].astype(int).sum(axis=(0, 2))
+    assert (np.diff(columns) > 0).all() if np.any(values) else len(set(columns.tolist())) == 1

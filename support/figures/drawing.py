@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import sys
+import textwrap
 
 import numpy as np
 from matplotlib import font_manager
@@ -18,6 +20,7 @@ from support import files
 # A figure looks alike whatever the reader's own style is, and a dollar in a name is a dollar.
 plt.rcdefaults()
 plt.rcParams["text.parse_math"] = False
+DPI = 110
 # Where several fonts have the letters: Gothic ones, which go with the rest of a figure.
 JAPANESE = ["Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic", "MS Gothic"]
 
@@ -30,7 +33,7 @@ def save(figure, path):
         text.set_fontfamily(families)
         text.set_text("".join("?" if letter in missing else letter for letter in text.get_text()))
     with files.replacing_figure(path) as part:
-        figure.savefig(part, dpi=110, bbox_inches="tight", metadata=dict([files.MARK]))
+        figure.savefig(part, dpi=DPI, bbox_inches="tight", metadata=dict([files.MARK]))
     if plt.get_backend().lower() != "agg":
         plt.show()
     elif os.environ.get("MPLBACKEND") != "agg":  # --show, but Matplotlib has found no screen
@@ -75,46 +78,58 @@ def shown_names(class_names):
     return [str(number) for number in range(len(class_names))]
 
 
-def plot_tiles(tiles, tile_shape, title, path):
-    """Draw tiled filters side by side.
+def plot_tiles(tiles, order, title, path):
+    """Draw filters side by side, each under its number, in the places that `combine_images` gives them.
 
     `tiles`: what stands above each to an image `uint8` `(rows * height, columns * width, 3)`.
     """
-    figure, axes = plt.subplots(1, len(tiles), figsize=(4.6 * len(tiles), 5.5), squeeze=False)
-    for ax, (when, image) in zip(axes.flat, tiles.items(), strict=True):
-        ax.imshow(image, interpolation="nearest")
-        ax.set_title(when)
-        grid(ax, image, *tile_shape[:2], linewidth=5)
-    figure.suptitle(title, y=0.98, va="bottom")
-    save(figure, path)
-
-
-def grid(ax, tiles, height, width, linewidth):
-    """White lines between tiles of this height and width, and no frame."""
-    ax.set_xticks(np.arange(width, tiles.shape[1], width) - 0.5, [])
-    ax.set_yticks(np.arange(height, tiles.shape[0], height) - 0.5, [])
-    ax.grid(color="white", linewidth=linewidth)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    width = int(len(order) ** 0.5)
+    rows = [("", [cell for words in tiles for cell in ((words, None), *[None] * width)])]
+    for start in range(0, len(order), width):
+        numbers = order[start : start + width]
+        cells = [[(str(n), images[n]) for n in numbers if n < len(images)] for images in tiles.values()]
+        rows.append(("", [cell for each in cells for cell in each + [None] * (width + 1 - len(each))]))
+    plot_cells(rows, title, path)
 
 
 def plot_classes(images, labels, class_names, title, path):
-    """Draw a row for each class, of 25 at the most: its name and its first ten images.
+    """Draw a row for each class, of 25 at the most: its name and its first ten images (of `load_data`)."""
+    names = shown_names(tuple(class_names))[:25]
+    rows = [(name, [("", image) for image in images[labels == n][:10]]) for n, name in enumerate(names)]
+    plot_cells(rows, title, path)
+
+
+def plot_cells(rows, title, path, side=64):
+    """Draw small images in rows, at whole pixels, each in a frame and under its own text.
 
     Args:
-        images, labels, class_names: as `images.load_data` returns them.
+        rows: pairs of the words on the left and the cells: (text, image `uint8` `(h, w, 3)`),
+            (text, None) for words alone, or None. A column of None is a gap.
+        side: of an image in pixels; it is enlarged a whole number of times to have at most so many.
     """
-    names, side, gap = shown_names(tuple(class_names))[:25], images.shape[1], 2
-    canvas = np.full((len(names), side + gap, 10 * (side + gap), 3), 255, "uint8")
-    for row in range(len(names)):
-        for column, image in enumerate(images[np.flatnonzero(labels == row)[:10]]):
-            left = column * (side + gap)
-            canvas[row, :side, left : left + side] = image
-    figure, ax = plt.subplots(figsize=(6.5, 0.55 * len(names) + 0.6), layout="constrained")
-    ax.imshow(np.concatenate(canvas), interpolation="nearest")
-    ax.set_yticks((side + gap) * np.arange(len(names)) + side / 2, names)
-    ax.set_xticks([])
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    figure.suptitle(title)
+    figure = plt.figure(dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    left = 14 + 9 * max(len(words) for label, _ in rows for words in label.split("\n"))
+    columns = itertools.zip_longest(*(cells for _, cells in rows))
+    x = np.cumsum([left] + [side + 6 if any(column) else 30 for column in columns])
+    title = "\n".join(textwrap.fill(words, x[-1] // 9) for words in title.split("\n"))
+    axes.text(6, 6, title, va="top")
+    y = 36 + 19 * title.count("\n")
+    for label, cells in rows:
+        shown = [(at, *cell) for at, cell in zip(x, cells, strict=False) if cell]
+        height = side * (not shown or any(image is not None for *_, image in shown))
+        y += 19 * max((words.count("\n") + 1 for _, words, _ in shown if words), default=0)
+        axes.text(left - 6, y + height / 2, label, ha="right", va="center")
+        for at, words, image in shown:
+            axes.text(at, y - 3, words, va="bottom")
+            if image is not None:
+                step, times = -(-max(image.shape[:2]) // side), side // max(image.shape[:2]) or 1
+                large = image[::step, ::step].repeat(times, axis=0).repeat(times, axis=1)
+                framed = np.pad(large, [(1, 1), (1, 1), (0, 0)], constant_values=170)
+                place = at - 1, at - 1 + framed.shape[1], y - 1 + framed.shape[0], y - 1
+                axes.imshow(framed, extent=place, interpolation="nearest", aspect="auto")
+        y += height + 6
+    axes.set(xlim=(0, x[-1]), ylim=(y, 0))
+    axes.axis("off")
+    figure.set_size_inches(x[-1] / DPI, y / DPI)
     save(figure, path)

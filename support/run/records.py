@@ -55,6 +55,7 @@ def fingerprint(batches):
         "images": short(batches.images),
         "labels": short(batches.labels),
         "prepared": [short(array) for array in prepared],
+        "pixels": [float(prepared[0].min()), float(prepared[0].max())],
     }
 
 
