@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
+from explore.graph import follows
 from support.ending import ScriptError
 
 KNOWN = ("Dense", "Dropout", "Activation", "Softmax")
@@ -30,7 +31,7 @@ def head_of(model, path):
     for before, layer in itertools.pairwise(head):
         activations = ["linear", "relu"] + ["softmax", "sigmoid"] * (layer is head[-1])
         known = type(layer).__name__ in KNOWN and activation_of(layer) in activations
-        if not known or layer.input is not before.output:
+        if not known or not follows(layer, before):
             raise ScriptError(f"{path}: {layer.name} behind its pooling is of no kind that explore.maps knows; "
                               "give one of cnn_with_gap.py")  # fmt: skip
     return head

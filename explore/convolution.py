@@ -8,7 +8,7 @@ The first convolution of a model: its filters, and what they answer to images. T
 import keras
 import numpy as np
 
-from explore import models
+from explore.graph import batch_size, follows
 from support.ending import ScriptError
 from support.run.records import flat_layers
 
@@ -72,7 +72,7 @@ class Filters:
     def excitement(self, images):
         """各画像での各フィルターの最大の反応と、全画像での最小の反応 (for each image the strongest answer
         of each filter, `(n, N)`; for each filter the weakest to any, `(N,)`)."""
-        size = models.batch_size(self.layers)
+        size = batch_size(self.layers)
         batches = (images[start : start + size] for start in range(0, len(images), size))
         answers = (self.given_and_answers(batch)[1] for batch in batches)
         found = [(each.max(axis=(1, 2)), each.min(axis=(0, 1, 2))) for each in answers]
@@ -107,12 +107,12 @@ def up_to(convolution, model):
     """
     for n, layer in enumerate(model.layers):
         if layer is convolution:
-            answer = layer.output
+            last = layer
             for behind in model.layers[n + 1 :]:
-                if type(behind).__name__ in BEHIND and behind.input is answer:
-                    answer = behind.output
-            return keras.Model(model.inputs, [layer.input, answer])
+                if type(behind).__name__ in BEHIND and follows(behind, last):
+                    last = behind
+            given = keras.layers.Identity()(layer.input)  # 入力そのものは出力にできない (not an input itself)
+            return keras.Model(model.inputs, [given, last.output])
         if isinstance(layer, keras.Model) and any(each is convolution for each in flat_layers(layer)):
-            # layer.inputは、内側のモデルの入力になる (of a model `.input` is its own)
-            outside = keras.Model(model.inputs, keras.Operation.input.fget(layer))
-            return keras.Model(model.inputs, up_to(convolution, layer)(outside.output))
+            # 外側で受け取るもの。layer.inputは内側の入力 (what it is given outside; `layer.input` is inside)
+            return keras.Model(model.inputs, up_to(convolution, layer)(keras.Operation.input.fget(layer)))

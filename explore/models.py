@@ -35,7 +35,7 @@ class Asked:
 
     def predict(self, images):
         """画像`uint8`の各クラスの確率 (class probabilities `(N, num_classes)` of images `uint8`)."""
-        from explore.memory import batch_size
+        from explore.graph import batch_size
 
         return self.model.predict(self.prepare(images), batch_size=batch_size(self.model), verbose=0)
 

@@ -44,7 +44,7 @@ CONVOLUTIONS = {
     "sees 6 channels, not 3": [keras.layers.Dense(6), keras.layers.Conv2D(2, 3)],
     "has filters of 33 x 3, and sees 32 x 32": [keras.layers.Conv2D(2, (33, 3), padding="same")],
     "has filters of 17 x 17, and sees 16 x 16": [
-        keras.layers.AveragePooling2D(), keras.layers.Conv2D(2, 9, padding="same", dilation_rate=2)
+        keras.layers.AveragePooling2D(2), keras.layers.Conv2D(2, 9, padding="same", dilation_rate=2)
     ],
 }  # fmt: skip
 

@@ -75,7 +75,7 @@ IN_THE_MODEL = {
     "x / 127.5 - 1": ([keras.layers.Rescaling(1 / 127.5, offset=-1)], lambda x: x / 127.5 - 1),
     "Normalization": ([keras.layers.Normalization(mean=[9, 8, 7], variance=[4, 1, 9])],
                       lambda x: (x - [9, 8, 7]) / [2, 1, 3]),
-    "pooling": ([keras.layers.Rescaling(1 / 255), keras.layers.AveragePooling2D()],
+    "pooling": ([keras.layers.Rescaling(1 / 255), keras.layers.AveragePooling2D(2)],
                 lambda x: x.reshape(-1, 16, 2, 16, 2, 3).mean(axis=(2, 4)) / 255),
     "a model": ([keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255)])],
                 lambda x: x / 255),
@@ -151,7 +151,7 @@ def test_memory_is_bounded_whatever_the_size_of_a_layer():
     assert strongest.shape == (12, 64)
     assert sum(sizes) == 12
     assert max(sizes) * 222 * 222 * 64 * 4 <= 64 * 2**20
-    from explore.memory import batch_size
+    from explore.graph import batch_size
 
     assert batch_size(large) == max(sizes)
     assert batch_size(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(30, 5)])) == 500
