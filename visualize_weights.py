@@ -58,7 +58,7 @@ def main(argv=None):
         img = combine_images(np.array(weight_image))  # 重み画像の合体 (one image of them all)
         drawing.save_image(Image.fromarray(img.astype(np.uint8)), args.out / file_name)
         tiles["before training" if name == "initial.keras" else "after training"] = weight_image
-    title = f"The filters of the first convolution of {args.model}, each with its number"
+    title = f"The filters of the first convolution of {args.model}"
     drawing.plot_tiles(tiles, range(len(weight_image)), title, args.out / "filters.png")
     print("次は (next): python transfer_learning.py")
     print(f"フィルターをさらに調べるには (more on them): python -m explore.filters {args.model}")

@@ -47,7 +47,7 @@ def plot(filters, tiles, order, values, tests, trained_on, out):
             rows.append((f"filter {n}\nregularity {values[n]:z.2f}\nanswers to {share[n]:.1%}", cells))
         title = (
             f"What the filters answer to, figure {page} of {len(pages)} (trained on {trained_on})\n"
-            "bright: where it answers, on one scale a filter; answers to: this part of the test images"
+            "bright: where it answers, on one scale a filter; answers to: in so many test images it answers anywhere"
         )
         drawing.plot_cells(rows, title, out / f"responses{f'_{page}' if page > 1 else ''}.png")
 

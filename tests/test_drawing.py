@@ -67,6 +67,62 @@ def test_show_without_a_screen_says_where_the_figure_is(path, capsys, monkeypatc
     assert capsys.readouterr().err == f"no screen for --show here; open {path} instead\n"
 
 
+def marked(shape, mark):
+    """An image that is found again: its red is 255 and its blue `mark`."""
+    image = np.random.default_rng(mark).integers(0, 256, (*shape, 3), "uint8")
+    image[..., 0], image[..., 2] = 255, mark
+    return image
+
+
+def test_cells_are_drawn_at_whole_pixels_in_a_frame(path):
+    images = [marked(shape, mark) for mark, shape in enumerate([(5, 5), (28, 28), (3, 7), (64, 64), (1, 1)])]
+    labels = ["", "a label\nthat is long " + 3 * "and longer ", "猫"]
+    rows = [(label, [("14", images[0]), None, *(("", image) for image in images[1:])]) for label in labels]
+    drawing.plot_cells(rows, 9 * "a/long/path/without/a/space/", path)
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    for mark, (image, times) in enumerate(zip(images, (12, 2, 9, 1, 64), strict=True)):
+        where = (pixels[..., 0] == 255) & (pixels[..., 2] == mark)
+        columns = np.flatnonzero(where.any(axis=0))
+        starts = np.flatnonzero(where.any(axis=1) & ~np.roll(where.any(axis=1), 1))
+        assert len(starts) == 3
+        for top in starts:
+            height, width = times * image.shape[0], times * image.shape[1]
+            left = columns[0]
+            found = pixels[top : top + height, left : left + width]
+            np.testing.assert_array_equal(found, image.repeat(times, axis=0).repeat(times, axis=1))
+            frame = pixels[top - 1 : top + height + 1, left - 1 : left + width + 1].copy()
+            frame[1:-1, 1:-1] = 170
+            assert (frame == 170).all()
+
+
+def test_an_image_larger_than_its_cell_is_made_smaller(path):
+    drawing.plot_cells([("", [("", marked((112, 112), 7)), ("", marked((224, 224), 9))])], "T", path)
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    for mark in (7, 9):
+        where = (pixels[..., 0] == 255) & (pixels[..., 2] == mark)
+        assert where.any(axis=0).sum() == where.any(axis=1).sum() == 56
+
+
+def test_a_long_title_does_not_widen_a_figure(path):
+    sizes = []
+    for title in ("short", 20 * "/a/long/path"):
+        drawing.plot_tiles({"before": 9 * [marked((5, 5), 0)]}, range(9), title, path)
+        sizes.append(Image.open(path).size)
+    assert sizes[0][0] == sizes[1][0]
+    assert sizes[0][1] < sizes[1][1]
+
+
+def test_an_empty_place_is_not_a_black_filter(path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(drawing, "plot_cells", lambda rows, *_: shown.extend(rows))
+    black = np.zeros((5, 5, 3), "uint8")
+    drawing.plot_tiles({"before": 5 * [black], "after": 5 * [black]}, [4, 3, 2, 1, 0], "T", path)
+    (_, heads), *rows = shown
+    assert [cell and cell[0] for cell in heads] == ["before", None, None, "after", None, None]
+    cells = [[cell and cell[0] for cell in cells] for _, cells in rows]
+    assert cells == [["4", "3", None] * 2, ["2", "1", None] * 2, ["0", None, None] * 2]
+
+
 @pytest.mark.parametrize("classes", [2, 10, 60, 200])
 def test_a_row_for_each_class_whatever_their_number(path, classes):
     rng = np.random.default_rng(0)
