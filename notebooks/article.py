@@ -109,7 +109,7 @@ matplotlib.rcParams["figure.dpi"] = 80
 # below and the titles of the figures say which it is. The lessons are the same, the numbers are not.
 
 # %%
-# script: show_samples.main to plot_classes
+# script: show_samples.main to plot_cells
 
 # %% [markdown] lang="ja"
 # ## 2. モデルの実装

@@ -230,9 +230,17 @@ def test_help_opens_with_a_paragraph_in_japanese_and_one_in_english(without_kera
     assert english.endswith((".", "?"))
 
 
-@pytest.mark.parametrize("name", ["visualize_weights.py", "explore.filters", "explore.maps"])
-def test_without_a_model_there_is_a_line_with_the_command_that_makes_one(without_keras, name):
-    one_line(without_keras(name, code=1), f"{name}: error: ", "No such file", "python cnn.py")
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("visualize_weights.py", "cnn.py"),
+        ("explore.filters", "cnn.py"),
+        ("explore.mistakes", "cnn.py"),
+        ("explore.maps", "cnn_with_gap.py"),
+    ],
+)
+def test_without_a_model_there_is_a_line_with_the_command_that_makes_one(without_keras, name, first):
+    one_line(without_keras(name, code=1), f"{name}: error: ", "No such file", f"or run python {first} first")
 
 
 def test_every_option_has_a_place_in_some_script_s_help(without_keras):

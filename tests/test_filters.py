@@ -289,9 +289,3 @@ def test_a_damaged_run_is_not_the_newest(tmp_path, monkeypatch):
     assert models.newest("Conv2D").as_posix() == "results/beyond/x/model.keras"
     assert models.newest("Dense").as_posix() == "results/cnn/model.keras"
     assert models.newest("Conv2D", without="GlobalAveragePooling2D").as_posix() == "results/cnn/model.keras"
-
-
-@pytest.mark.parametrize(("question", "way_out"), [("maps", "cnn_with_gap.py"), ("mistakes", "cnn.py")])
-def test_without_a_run_the_script_to_begin_with_is_named(script, question, way_out):
-    done = script("-m", f"explore.{question}", code=1)
-    one_line(done, f"{way_out[:-3]}/model.keras: No such file", f"or run python {way_out} first")

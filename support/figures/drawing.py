@@ -20,7 +20,6 @@ from support import files
 # A figure looks alike whatever the reader's own style is, and a dollar in a name is a dollar.
 plt.rcdefaults()
 plt.rcParams["text.parse_math"] = False
-DPI = 110
 # Where several fonts have the letters: Gothic ones, which go with the rest of a figure.
 JAPANESE = ["Noto Sans CJK JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic", "MS Gothic"]
 
@@ -33,7 +32,7 @@ def save(figure, path):
         text.set_fontfamily(families)
         text.set_text("".join("?" if letter in missing else letter for letter in text.get_text()))
     with files.replacing_figure(path) as part:
-        figure.savefig(part, dpi=DPI, bbox_inches="tight", metadata=dict([files.MARK]))
+        figure.savefig(part, dpi=110, bbox_inches="tight", metadata=dict([files.MARK]))
     if plt.get_backend().lower() != "agg":
         plt.show()
     elif os.environ.get("MPLBACKEND") != "agg":  # --show, but Matplotlib has found no screen
@@ -52,10 +51,7 @@ def save_image(image, path):
 
 @functools.cache
 def fonts_with(letters):
-    """Families that are installed and together have the letters, and the letters that none has.
-
-    Matplotlib falls back from one family to the next, letter by letter.
-    """
+    """Installed families that together have the letters (Matplotlib falls back letter by letter); the rest."""
     paths = {font.name: font.fname for font in font_manager.fontManager.ttflist}
     families, missing = [], set(letters) - {"\n"}
     for name in dict.fromkeys(["DejaVu Sans", *JAPANESE, *sorted(paths)]):
@@ -79,10 +75,7 @@ def shown_names(class_names):
 
 
 def plot_tiles(tiles, order, title, path):
-    """Draw filters side by side, each under its number, in the places that `combine_images` gives them.
-
-    `tiles`: what stands above each to an image `uint8` `(rows * height, columns * width, 3)`.
-    """
+    """Draw filters side by side (`tiles`: a heading to images), in this order, each under its number."""
     width = int(len(order) ** 0.5)
     rows = [("", [cell for words in tiles for cell in ((words, None), *[None] * width)])]
     for start in range(0, len(order), width):
@@ -92,23 +85,14 @@ def plot_tiles(tiles, order, title, path):
     plot_cells(rows, title, path)
 
 
-def plot_classes(images, labels, class_names, title, path):
-    """Draw a row for each class, of 25 at the most: its name and its first ten images (of `load_data`)."""
-    names = shown_names(tuple(class_names))[:25]
-    rows = [(name, [("", image) for image in images[labels == n][:10]]) for n, name in enumerate(names)]
-    plot_cells(rows, title, path)
-
-
 def plot_cells(rows, title, path, side=64):
-    """Draw small images in rows, at whole pixels, each in a frame and under its own text.
+    """Draw small images in rows, each in a frame and enlarged a whole number of times, up to `side` pixels.
 
-    Args:
-        rows: pairs of the words on the left and the cells: (text, image `uint8` `(h, w, 3)`),
-            (text, None) for words alone, or None. A column of None is a gap.
-        side: of an image in pixels; it is enlarged a whole number of times to have at most so many.
+    `rows`: pairs of the words on the left and the cells: (text above, image `uint8` `(h, w, 3)`),
+    (text, None) for words alone, or None. A column of None is a gap.
     """
-    figure = plt.figure(dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
+    figure = plt.figure(dpi=110)  # as `save` has it
+    axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
     left = 14 + 9 * max(len(words) for label, _ in rows for words in label.split("\n"))
     columns = itertools.zip_longest(*(cells for _, cells in rows))
     x = np.cumsum([left] + [side + 6 if any(column) else 30 for column in columns])
@@ -123,13 +107,12 @@ def plot_cells(rows, title, path, side=64):
         for at, words, image in shown:
             axes.text(at, y - 3, words, va="bottom")
             if image is not None:
-                step, times = -(-max(image.shape[:2]) // side), side // max(image.shape[:2]) or 1
-                large = image[::step, ::step].repeat(times, axis=0).repeat(times, axis=1)
+                times = side // max(image.shape[:2])
+                large = image.repeat(times, axis=0).repeat(times, axis=1)
                 framed = np.pad(large, [(1, 1), (1, 1), (0, 0)], constant_values=170)
                 place = at - 1, at - 1 + framed.shape[1], y - 1 + framed.shape[0], y - 1
                 axes.imshow(framed, extent=place, interpolation="nearest", aspect="auto")
         y += height + 6
     axes.set(xlim=(0, x[-1]), ylim=(y, 0))
-    axes.axis("off")
-    figure.set_size_inches(x[-1] / DPI, y / DPI)
+    figure.set_size_inches(x[-1] / figure.dpi, y / figure.dpi)
     save(figure, path)

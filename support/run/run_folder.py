@@ -72,20 +72,17 @@ def load_model(path, kernels_first=False):
     """A model that Keras saved, uncompiled.
 
     Raises:
-        ScriptError: it is damaged, holds weights alone or some that are no numbers, or brings code of its
-            own: safe mode, Keras' default, refuses that; or, if `kernels_first`, its first weights are
-            not kernels for colour images.
+        ScriptError: it is damaged, weights alone, or none that are numbers; brings code of its own, which
+            safe mode refuses; or, if `kernels_first`, its first weights are no kernels for colour images.
     """
     try:
         with warnings.catch_warnings():
-            # Of what it cannot load Keras warns, and leaves it random.
-            warnings.simplefilter("error", UserWarning)
+            warnings.simplefilter("error", UserWarning)  # that it leaves random what it cannot load
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise ValueError("some of its weights are no numbers (NaN or infinite)")
-        shape = model.get_weights()[0].shape if kernels_first else (1, 1, 3, 1)
-        if len(shape) != 4 or shape[2] != 3:
-            raise ValueError(f"its first weights {shape} are not kernels (height, width, 3, filters)")
+        if kernels_first and model.get_weights()[0].shape[2:-1] != (3,):
+            raise ValueError("its first weights are not kernels (height, width, 3, filters)")
         return model
     except Exception as error:  # a damaged file makes Keras raise nearly anything
         why = textwrap.shorten(str(error), 200, placeholder=" ...")
