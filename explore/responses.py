@@ -63,7 +63,7 @@ def maps_of(answers):
         同じ数の (as many) `uint8` `(n, h, w, N, 3)`.
     """
     # 図の1こまは64画素まで (a cell of the figure has 64 pixels)
-    answers = [each[:, :: (step := -(-each.shape[1] // 64)), ::step] for each in answers]
+    answers = [each[:, :: (step := -(-max(each.shape[1:3]) // 64)), ::step] for each in answers]
     largest = np.max([each.max(axis=(0, 1, 2)) for each in answers], axis=0)
     scale = 255 / np.where(largest > 0, largest, 1)
     return [(each.clip(0) * scale).round().astype("uint8")[..., None].repeat(3, axis=4) for each in answers]

@@ -97,14 +97,6 @@ def test_cells_are_drawn_at_whole_pixels_in_a_frame(path):
             assert (frame == 170).all()
 
 
-def test_an_image_larger_than_its_cell_is_made_smaller(path):
-    drawing.plot_cells([("", [("", marked((112, 112), 7)), ("", marked((224, 224), 9))])], "T", path)
-    pixels = np.asarray(Image.open(path).convert("RGB"))
-    for mark in (7, 9):
-        where = (pixels[..., 0] == 255) & (pixels[..., 2] == mark)
-        assert where.any(axis=0).sum() == where.any(axis=1).sum() == 56
-
-
 def test_a_long_title_does_not_widen_a_figure(path):
     sizes = []
     for title in ("short", 20 * "/a/long/path"):

@@ -180,6 +180,14 @@ def test_before_and_after_training_have_one_scale(monkeypatch, tmp_path):
     np.testing.assert_allclose(before, after / 4, atol=1)
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"), [((28, 28), (28, 28)), ((112, 64), (56, 32)), ((222, 222), (56, 56))]
+)
+def test_answers_larger_than_a_cell_are_made_smaller(size, shown):
+    (maps,) = responses.maps_of([np.ones((2, *size, 3))])
+    assert maps.shape == (2, *shown, 3, 3)
+
+
 def test_ten_filters_a_figure_and_each_has_its_number(monkeypatch, tmp_path):
     kernels = np.random.default_rng(0).normal(size=(3, 3, 3, 23)).astype("float32")
     networks = {"after training": convolution(kernels)}
