@@ -59,6 +59,9 @@ def main(argv=None):
         right.set(xlim=(0, 1.15), xticks=[])
         right.invert_yaxis()
         right.spines[["top", "right", "bottom"]].set_visible(False)
+    figure.suptitle(
+        f"Each photo gets one of {len(names)} classes, also where it shows none of them", fontsize=11
+    )
     axes[0, 1].set_title("what the network sees: 32 × 32 pixels", fontsize=9)
     axes[0, 2].set_title("the three most probable classes", fontsize=9)
     drawing.save(figure, args.out / "photos.png")

@@ -31,12 +31,12 @@ def main(argv=None):
     after = values["after training"]
     order = np.argsort(-after, kind="stable") if args.sort else np.arange(len(after))
     tiles = {when: weight_images(each.convolution) for when, each in filters.items()}
-    title = f"The filters of the first convolution, trained on {asked.trained_on}"
+    title = f"The filters of the first convolution, {asked.training}"
     title += "\nsorted: the most regular after training first" * args.sort
     above = {f"{when}\nregularity {values[when].mean():z.2f}": tiles[when] for when in tiles}
     drawing.plot_tiles(above, order, title, args.out / "filters.png")
     regularity.report(kernels, tests[0])
-    responses.plot(filters, tiles["after training"], order, after, tests, asked.trained_on, args.out)
+    responses.plot(filters, tiles["after training"], order, after, tests, asked.training, args.out)
 
 
 if __name__ == "__main__":

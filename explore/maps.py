@@ -57,10 +57,12 @@ def main(argv=None):
             cells = [("", images[row]), *zip(words, laid, strict=False)]
         halves.append(cells)
     rows = [(names[k], [*halves[2 * k], None, *halves[2 * k + 1]]) for k in range(len(pairs) // 2)]
-    some = f"; the first {len(rows)} of {len(names)} classes" if len(rows) < len(names) else ""
-    title = (f"What speaks for the prediction: bright (trained on {asked.trained_on}{some})\n"
-             "left: the first test image of each class that is recognised; right: the first that is not\n"
-             "grey or dark: nothing speaks for it; a map and the untrained network's are on one scale")  # fmt: skip
+    heads = [("recognised", None), *[None] * (1 + len(before))], [("not recognised", None)]
+    rows.insert(0, ("true class", [*heads[0], None, *heads[1]]))
+    some = f"; the first {len(pairs) // 2} of {len(names)} classes" if len(pairs) < 2 * len(names) else ""
+    title = (f"What speaks for the prediction: bright ({asked.training}{some})\n"
+             "the first test image of each class that is recognised, and the first that is not; above a map\n"
+             "what was predicted; untrained: the same before the training, on the same scale")  # fmt: skip
     drawing.plot_cells(rows, title, args.out / "confidence_maps.png", SIDE)
 
 

@@ -60,7 +60,7 @@ def main(argv=None):
 
     shown, size = drawing.shown_names(tuple(names)), 2.5 + 0.55 * min(len(names), MOST_CLASSES)
     figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
-    axes.set_title(f"test accuracy {np.mean(predicted == labels):.1%} ({asked.trained_on})")
+    axes.set_title(f"test accuracy {np.mean(predicted == labels):.1%} \n{asked.training}")
     plot_confusion(axes, counts, shown)
     drawing.save(figure, args.out / "confusion.png")
     wrong = np.flatnonzero(predicted != labels)
@@ -70,7 +70,7 @@ def main(argv=None):
         ax.axis("off")
     for ax, n in zip(axes.flat, wrong, strict=False):
         ax.imshow(images[n], interpolation="nearest")
-        said = f"{shown[predicted[n]]} {probabilities[n].max():.0%}"
+        said = f"{shown[predicted[n]]} {probabilities[n].max():.2%}"
         ax.set_title(f"{shown[labels[n]]}\ntaken for {said}", fontsize=9)
     figure.suptitle("The mistakes of which the network was most certain: true class, and what it said")
     drawing.save(figure, args.out / "mistakes.png")

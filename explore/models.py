@@ -22,12 +22,12 @@ class Asked:
     pixels: str = "0..1"  # モデルが受け取る画素値、または"0..255" (which pixels it takes, or "0..255")
 
     @property
-    def trained_on(self):
-        """図の題のための、画像とエポック数 (the images and the epochs, for titles)."""
+    def training(self):
+        """図の題のための、スクリプト、画像、エポック数 (script, images and epochs, for titles)."""
         if not self.run:
-            return "unknown images"
-        epochs = len(self.run["cpu seconds"])
-        return f"{self.run['record']['data']}, {epochs} epoch" + "s" * (epochs != 1)
+            return "trained on unknown images"
+        record, epochs = self.run["record"], len(self.run["cpu seconds"])
+        return f"trained by {record['script']} on {record['data']}, {epochs} epoch" + "s" * (epochs != 1)
 
     def prepare(self, images):
         """画像`uint8`を、モデルが受け取る値にする (images `uint8` `(N, 32, 32, 3)` as the model takes them)."""
@@ -80,7 +80,7 @@ def load(path, pixels=None):
     asked = Asked(path, model, names, run=run, pixels=pixels or ("0..255" if high > 1 else "0..1"))
     if run and untrained.exists():
         asked.untrained = run_folder.load_model(untrained)
-    print(f"{path}: {model.count_params():,} parameters, trained on {asked.trained_on}")
+    print(f"{path}: {model.count_params():,} parameters, {asked.training}")
     if run and len(run["cpu seconds"]) < run["epochs"]:
         done = f"{len(run['cpu seconds'])} of {run['epochs']}"
         print(f"途中で止めた学習 (stopped after epoch {done}): {run['record']['script']} goes on")

@@ -11,7 +11,7 @@ from support.figures import drawing
 PAGE, PATCHES = 10, 6  # 図1枚のフィルター、フィルターごとの小片 (filters in a figure, patches a filter)
 
 
-def plot(filters, tiles, order, values, tests, trained_on, out):
+def plot(filters, tiles, order, values, tests, training, out):
     """responses.png、responses_2.png、…を作る。どの画像にも反応しないフィルターを表示する。
 
     (Draw `responses.png`, `responses_2.png`, ..., and name the filters that answer to no image.)
@@ -32,7 +32,7 @@ def plot(filters, tiles, order, values, tests, trained_on, out):
     first = np.unique(labels, return_index=True)[1]  # 各クラスの最初の画像 (the first image of each class)
     shown = images[first[:: max(1, len(first) // 3)][:3]]
     maps = maps_of([each.given_and_answers(shown)[1] for each in filters.values()])
-    head, words = [None, None], [("weights", None), None]
+    head, words = [None, None], [("weights\nafter training", None), None]
     for image in shown:
         head += [("", image), *[None] * len(filters)]
         words += [*((when.removesuffix(" training"), None) for when in filters), None]
@@ -44,10 +44,12 @@ def plot(filters, tiles, order, values, tests, trained_on, out):
             for k in range(len(shown)):
                 cells += [*(("", each[k, ..., n, :]) for each in maps), None]
             cells += patches_of(after, images, strongest[:, n], n)
-            rows.append((f"filter {n}\nregularity {values[n]:z.2f}\nanswers to {share[n]:.1%}", cells))
+            rows.append(
+                (f"filter {n}\nregularity {values[n]:z.2f}\nanswers to {share[n]:.1%} of images", cells)
+            )
         title = (
-            f"What the filters answer to, figure {page} of {len(pages)} (trained on {trained_on})\n"
-            "bright: where it answers, on one scale a filter; answers to: in so many test images it answers anywhere"
+            f"What the filters answer to, figure {page} of {len(pages)} ({training})\n"
+            "bright: where it answers; before and after training and all images on the same scale for each filter"
         )
         drawing.plot_cells(rows, title, out / f"responses{f'_{page}' if page > 1 else ''}.png")
 

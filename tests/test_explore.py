@@ -61,7 +61,8 @@ def test_a_model_of_one_s_own_with_japanese_classes(script, tmp_path, photo):
     assert re.search(r"photo.png: (猫|犬) \d+%, (猫|犬) \d+%\n", done.stdout)
     done = script("-m", "explore.mistakes")
     assert (
-        "results/cnn/model.keras: 590,582 parameters, trained on the images in own, 1 epoch\n" in done.stdout
+        "results/cnn/model.keras: 590,582 parameters, trained by cnn.py on the images in own, 1 epoch\n"
+        in done.stdout
     )
     assert "4枚 (images)" in done.stdout
     one_line(script("-m", "explore.mistakes", "--data", "sample", code=1), "knows 犬, 猫", "arrow")

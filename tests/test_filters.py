@@ -258,7 +258,7 @@ def test_of_a_model_of_nobody_s_run_nothing_is_made_up(tmp_path, small):
     model_of(0).save(tmp_path / "m.keras")
     model_of(1).save(tmp_path / "initial.keras")  # of which nobody knows whose it is
     asked = models.load(tmp_path / "m.keras", "0..1")
-    assert (asked.trained_on, asked.untrained, asked.run) == ("unknown images", None, {})
+    assert (asked.training, asked.untrained, asked.run) == ("trained on unknown images", None, {})
     assert asked.class_names == ["0", "1", "2", "3", "4", "5"]
     with pytest.raises(ScriptError, match=r"m.keras: not of a run of these scripts; give --data SOURCE"):
         models.test_images(asked, args())
@@ -268,9 +268,9 @@ def test_of_a_model_of_nobody_s_run_nothing_is_made_up(tmp_path, small):
 def test_a_run_that_was_stopped_is_said_and_how_long_it_was(tmp_path, capsys):
     for epochs, stopped in ((1, True), (2, True), (20, False)):
         asked = models.load(keep(tmp_path, seconds=[1] * epochs))
-        assert asked.trained_on == f"CIFAR-10, {epochs} epoch{'s' * (epochs > 1)}"
+        assert asked.training == f"trained by cnn.py on CIFAR-10, {epochs} epoch{'s' * (epochs > 1)}"
         said = capsys.readouterr().out
-        assert f"model.keras: 456 parameters, trained on {asked.trained_on}" in said
+        assert f"model.keras: 456 parameters, {asked.training}" in said
         assert (f"(stopped after epoch {epochs} of 20): cnn.py goes on" in said) == stopped
 
 
