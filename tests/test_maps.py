@@ -195,10 +195,12 @@ def test_beside_each_map_is_that_of_the_untrained_model_on_the_same_scale(
         for (image, *_), row in zip(column, found, strict=True):
             np.testing.assert_array_equal(image, np.round(x[row] * 255))
     # The halves, with a gap between them.
-    assert [label for label, _ in rows] == list("abcd")
+    assert [label for label, _ in rows] == ["true class", *"abcd"]
     half = 2 + kept
-    assert all(cells[half] is None and len(cells) == 2 * half + 1 for _, cells in rows)
-    drawn = [cells[start] is not None for _, cells in rows for start in (0, half + 1)]
+    assert [rows[0][1][start][0] for start in (0, half + 1)] == ["recognised", "not recognised"]
+    assert all(cells[half] is None for _, cells in rows)
+    assert all(len(cells) == 2 * half + 1 for _, cells in rows[1:])
+    drawn = [cells[start] is not None for _, cells in rows[1:] for start in (0, half + 1)]
     assert drawn == [row is not None for row in pairs]
 
 
