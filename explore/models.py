@@ -37,6 +37,8 @@ class Asked:
         """画像`uint8`の各クラスの確率 (class probabilities `(N, num_classes)` of images `uint8`)."""
         from explore.graph import batch_size
 
+        if len(images) > 100:
+            print(f"{len(images):,}枚を調べる (asking about {len(images):,} images) ...", flush=True)
         return self.model.predict(self.prepare(images), batch_size=batch_size(self.model), verbose=0)
 
 
@@ -53,8 +55,7 @@ def newest(layer="Dense", without="none", script="cnn"):
     has a layer of this class and none of the other; else where this script's model would be)."""
     found = sorted(Path("results").rglob("model.keras"), key=lambda path: path.stat().st_mtime)
     for path in reversed(found):
-        run = run_of(path)
-        classes = {each["class"] for each in run["record"]["layers"]} if run else ()
+        classes = {each["class"] for each in run_of(path).get("record", {}).get("layers", ())}
         if layer in classes and without not in classes:
             return path
     return Path("results", script, "model.keras")
@@ -82,8 +83,8 @@ def load(path, pixels=None):
         asked.untrained = run_folder.load_model(untrained)
     print(f"{path}: {model.count_params():,} parameters, {asked.training}")
     if run and len(run["cpu seconds"]) < run["epochs"]:
-        done = f"{len(run['cpu seconds'])} of {run['epochs']}"
-        print(f"途中で止めた学習 (stopped after epoch {done}): {run['record']['script']} goes on")
+        print(f"途中で止めた学習 (stopped after epoch {len(run['cpu seconds'])} of {run['epochs']}): "
+              f"{run['record']['script']} goes on")  # fmt: skip
     return asked
 
 
