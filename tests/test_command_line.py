@@ -134,11 +134,11 @@ def without_keras(tmp_path):
     (tmp_path / "empty").mkdir()
     environment = os.environ | {"PYTHONPATH": f"{tmp_path / 'broken'}{os.pathsep}{ROOT}"}
 
-    def run(name, *arguments, code=0):
+    def run(name, *arguments, code=0, **more):
         script = [str(ROOT / name)] if name in SCRIPTS else ["-m", name]
         done = subprocess.run(
             [sys.executable, *script, *arguments],
-            cwd=tmp_path / "empty", env=environment, capture_output=True, text=True, check=False,
+            cwd=tmp_path / "empty", env=environment | more, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == code, (done.stdout, done.stderr)
         return done
@@ -184,8 +184,8 @@ def test_what_run_json_decides_is_said_without_keras(without_keras, tmp_path):
     run.mkdir()
     record = {"script": "cnn.py", "seed": 0, "batch size": 100, "layers": []}
 
-    def answer(script, *words):
-        return without_keras(script, "--out", "run", *words, code=1)
+    def answer(script, *words, **more):
+        return without_keras(script, "--out", "run", *words, code=1, **more)
 
     def keep(**more):
         (run / "run.json").write_text(json.dumps(record | more))
@@ -200,6 +200,9 @@ def test_what_run_json_decides_is_said_without_keras(without_keras, tmp_path):
     # A run that goes on, is forgotten or need not be there is no reason to stop: Keras is wanted next.
     for words in ("", "--seed 1 --fresh", "--seed 1 --summary"):
         one_line(answer("cnn.py", *words.split()), "no Keras")
+    # Of several processes the first alone has the folder; the others' may be that of another run.
+    several = {"KERAS_DISTRIBUTION_NUM_PROCESSES": "2", "KERAS_DISTRIBUTION_PROCESS_ID": "1"}
+    one_line(answer("cnn.py", "--seed", "1", **several), "no Keras")
     keep(**{"script": "transfer_learning.py", "batch size": 128, "alpha": 0.5, "weights": "none"})
     for words, said in {
         "": "alpha 0.5, not 1.0",

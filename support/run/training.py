@@ -117,7 +117,7 @@ class Run(keras.callbacks.History):
                 f"{self.out}: 途中で止めても、同じコマンド（--freshなし）で続きから再開できる "
                 "(if it is stopped, the same command without --fresh goes on)"
             )
-            print("最初のステップを準備する (preparing the first step, which may take a while) ...")
+            print("最初のステップを準備する (preparing the first step) ...")
         else:
             more = f", more than --epochs {self.epochs}" if self.done > self.epochs else ""
             print(f"{self.out}: 学習済み (has all {self.done} epochs already{more}); --fresh trains anew")
