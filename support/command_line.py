@@ -118,7 +118,7 @@ def parse(script, doc, argv=None, **defaults):
     elif "inline" in os.environ.get("MPLBACKEND", "") and not notebook:
         del os.environ["MPLBACKEND"]  # that of a notebook, from which `!python cnn.py --show` has it
     if "keras" not in sys.modules:
-        print("Kerasを読み込んでいる (loading Keras) ...", flush=True)
+        print("Kerasを読み込んでいる (loading Keras) ...")
     keras_start.start()
     on_screen = sys.stdout.isatty() or notebook
     args.verbose = 0 if processes.number() > 0 else 1 if on_screen else 2

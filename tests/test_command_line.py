@@ -24,6 +24,12 @@ MODULES = sorted(
 JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
 
 
+@pytest.fixture(autouse=True)
+def no_notebook(monkeypatch):
+    """Other tests run notebooks, for which ipykernel is imported."""
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+
+
 def test_options_of_a_script_that_trains():
     args = command_line.parse("/somewhere/cnn.py", "Does this.", [], epochs=20, batch_size=100)
     assert (args.epochs, args.batch_size, args.data, args.limit, args.seed) == (20, 100, None, None, 0)
