@@ -63,7 +63,7 @@ def main(argv=None):
     title = (f"What speaks for the prediction: bright ({asked.training}{some})\n"
              "the first test image of each class that is recognised, and the first that is not; above a map\n"
              "what was predicted; untrained: the same before the training, on the same scale")  # fmt: skip
-    print("図を描く (drawing) ...", flush=True)
+    print("図を描く (drawing) ...")
     drawing.plot_cells(rows, title, args.out / "confidence_maps.png", SIDE)
 
 

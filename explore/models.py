@@ -38,7 +38,7 @@ class Asked:
         from explore.graph import batch_size
 
         if len(images) > 100:
-            print(f"{len(images):,}枚を調べる (asking about {len(images):,} images) ...", flush=True)
+            print(f"{len(images):,}枚を調べる (asking about {len(images):,} images) ...")
         return self.model.predict(self.prepare(images), batch_size=batch_size(self.model), verbose=0)
 
 
