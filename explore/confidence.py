@@ -27,7 +27,7 @@ def head_of(model, path):
     pooling = keras.layers.GlobalAveragePooling2D
     head = list(itertools.dropwhile(lambda layer: not isinstance(layer, pooling), model.layers))
     if not head or head[0].data_format != "channels_last" or head[0].keepdims:
-        raise ScriptError(f"{path}: has no global average pooling; give one of cnn_with_gap.py")
+        raise ScriptError(f"{path}: has no global average pooling of its own; give one of cnn_with_gap.py")
     for before, layer in itertools.pairwise(head):
         activations = ["linear", "relu"] + ["softmax", "sigmoid"] * (layer is head[-1])
         known = type(layer).__name__ in KNOWN and activation_of(layer) in activations

@@ -82,20 +82,20 @@ class Filters:
         """フィルターが最も強く反応した部分を、各画像から1つ (what excites one filter most, of each image).
 
         Returns:
-            `uint8` `(n, height, width, 3)`：畳み込みの入力を0から255にしたもの。画像の外は0 (what the
-            convolution is given there, from 0 to 255; 0 outside of the image).
+            `uint8` `(n, height, width, 3)`：畳み込みの入力を0から255にしたもの (what the convolution is given
+            there, brought from 0 to 255).
         """
         given, answers = self.given_and_answers(images)
-        given = 255 * (given - given.min()) / max(given.max() - given.min(), 1e-7)
         (height, width), layer, found = self.extent, self.convolution, []
-        for image, answer in zip(given.round().astype("uint8"), answers[..., number], strict=True):
+        wide = np.pad(given, [(0, 0), (height, height), (width, width), (0, 0)])  # 画像の外は0 (0 outside)
+        wide = 255 * (wide - wide.min()) / max(wide.max() - wide.min(), 1e-7)
+        for image, answer in zip(wide.round().astype("uint8"), answers[..., number], strict=True):
             corner = np.unravel_index(answer.argmax(), answer.shape) * np.array(layer.strides)
             if layer.padding == "same":  # 画像の前に付く余白 (the margin before the image)
-                total = (np.array(answer.shape) - 1) * layer.strides + self.extent - image.shape[:2]
+                total = (np.array(answer.shape) - 1) * layer.strides + self.extent - given.shape[1:3]
                 corner -= total.clip(0) // 2
             top, left = corner + self.extent
-            wide = np.pad(image, [(height, height), (width, width), (0, 0)])
-            found.append(wide[top : top + height, left : left + width])
+            found.append(image[top : top + height, left : left + width])
         return np.array(found)
 
 

@@ -62,7 +62,7 @@ def main(argv=None):
     some = f"; the first {len(pairs) // 2} of {len(names)} classes" if len(pairs) < 2 * len(names) else ""
     title = (f"What speaks for the prediction: bright ({asked.training}{some})\n"
              "the first test image of each class that is recognised, and the first that is not; above a map\n"
-             "what was predicted; untrained: the same before the training, on the same scale")  # fmt: skip
+             "what was predicted" + "; untrained: the same before the training, on the same scale" * len(before))  # fmt: skip
     print("図を描く (drawing) ...")
     drawing.plot_cells(rows, title, args.out / "confidence_maps.png", SIDE)
 

@@ -35,7 +35,7 @@ def plot(filters, tiles, order, values, tests, training, out):
     head, words = [None, None], [("weights\nafter training", None), None]
     for image in shown:
         head += [("", image), *[None] * len(filters)]
-        words += [*((when.removesuffix(" training"), None) for when in filters), None]
+        words += [("before", None), ("after", None), None] if len(filters) > 1 else [("answers", None), None]
     pages = range(0, len(order), PAGE)
     for page, start in enumerate(pages, 1):
         rows = [("", head), ("", [*words, ("what excites it most, the strongest first", None)])]

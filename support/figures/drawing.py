@@ -94,21 +94,21 @@ def plot_cells(rows, title, path, side=64):
     figure = plt.figure(dpi=110)  # as `save` has it
     axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
     left = 14 + 9 * max(len(words) for label, _ in rows for words in label.split("\n"))
-    columns = itertools.zip_longest(*(cells for _, cells in rows))
-    x = np.cumsum([left] + [side + 6 if any(column) else 30 for column in columns])
+    x = np.cumsum([left] + [side + 6 if any(c) else 30 for c in itertools.zip_longest(*(r[1] for r in rows))])
     title = "\n".join(textwrap.fill(words, x[-1] // 9) for words in title.split("\n"))
     axes.text(6, 6, title, va="top")
     y = 36 + 19 * title.count("\n")
     for label, cells in rows:
         shown = [(at, *cell) for at, cell in zip(x, cells, strict=False) if cell]
         height = side * (not shown or any(image is not None for *_, image in shown))
-        y += 19 * max((words.count("\n") + 1 for _, words, _ in shown if words), default=0)
+        above = [words for _, words, image in shown if words and (image is not None or not height)]
+        y += 19 * max((words.count("\n") + 1 for words in above), default=0)
         axes.text(left - 6, y + height / 2, label, ha="right", va="center")
         for at, words, image in shown:
-            axes.text(at, y - 3, words, va="bottom")
+            above = image is not None or not height  # else in the middle of the place of an image
+            axes.text(at, y - 3 if above else y + side / 2, words, va="bottom" if above else "center")
             if image is not None:
-                times = side // max(image.shape[:2])
-                large = image.repeat(times, axis=0).repeat(times, axis=1)
+                large = image.repeat(times := side // max(image.shape[:2]), axis=0).repeat(times, axis=1)
                 framed = np.pad(large, [(1, 1), (1, 1), (0, 0)], constant_values=170)
                 place = at - 1, at - 1 + framed.shape[1], y - 1 + framed.shape[0], y - 1
                 axes.imshow(framed, extent=place, interpolation="nearest", aspect="auto")
