@@ -83,7 +83,10 @@ def open_image(path):
                 if file.format != "JPEG":
                     raise ValueError(f"has more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels")
                 file.draft("RGB", (1024, 1024))  # which is reduced while it is decoded
-            image = in_8_bits(file) if file.mode[0] in "IF" else file.convert("RGB")
+            image = in_8_bits(file) if file.mode[0] in "IF" else file
+            if image.has_transparency_data:  # under it is often black, as the drawing may be
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             return image.transpose(turn).convert("RGB") if turn is not None else image.convert("RGB")
     except Exception as error:  # decoders raise whatever they stumble over
         why, way_out = error, "mend or remove it"
