@@ -6,8 +6,8 @@ Sections 2 and 3.1 of the article: a network like the book's SimpleConvNet (p. 2
 Keras has the layers that the book builds by hand.
 """
 
-import utils
 from support import command_line, ending
+from utils import plot_accuracy, print_result
 
 
 def build_model(num_classes=10):
@@ -86,8 +86,8 @@ def main(argv=None):
                          initial_epoch=run.done,  # 終えたエポックの続きから (goes on after the epochs that are done)
                          shuffle=False)  # 順番はrunがseedとエポック番号で決める (run does, by seed and epoch)  # fmt: skip
     # 3.1 学習結果。historyは全エポック分 (the result; `history` has all epochs)
-    utils.plot_accuracy(_results.history, f"cnn.py on {train.name}", args.out / "accuracy.png")
-    utils.print_result(_results.history, train.name)
+    plot_accuracy(_results.history, f"cnn.py on {train.name}", args.out / "accuracy.png")
+    print_result(_results.history, train.name)
     print("次は (next): python visualize_weights.py", args.out / "model.keras")
 
 

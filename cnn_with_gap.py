@@ -9,9 +9,9 @@ in place of `Flatten`. It makes one number of each feature map, its mean: (None,
 (None, 30), and 591,390 parameters become 6,390.
 """
 
-import utils
 from cnn import prepare
 from support import command_line, ending
+from utils import plot_accuracy, print_result
 
 
 def build_model(num_classes=10):
@@ -56,8 +56,8 @@ def main(argv=None):
                          initial_epoch=run.done,  # 終えたエポックの続きから (goes on after the epochs that are done)
                          shuffle=False)  # 順番はrunがseedとエポック番号で決める (run does, by seed and epoch)  # fmt: skip
     # 学習結果 (the result)
-    utils.plot_accuracy(_results.history, f"cnn_with_gap.py on {train.name}", args.out / "accuracy.png")
-    utils.print_result(_results.history, train.name)
+    plot_accuracy(_results.history, f"cnn_with_gap.py on {train.name}", args.out / "accuracy.png")
+    print_result(_results.history, train.name)
     print("記事はここまで。画像のどこを見て答えたか (the article ends here; where does the network look?): "
           f"python -m explore.maps {args.out / 'model.keras'}")  # fmt: skip
 

@@ -7,8 +7,8 @@ Section 4 of the article: MobileNet, trained on ImageNet, learns CIFAR-10 in thr
 Only the output layer begins with random weights; the training then adjusts those of all layers.
 """
 
-import utils
 from support import command_line, ending
+from utils import plot_accuracy, print_result
 
 
 def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
@@ -74,8 +74,8 @@ def main(argv=None):
                          initial_epoch=run.done,  # 終えたエポックの続きから (goes on after the epochs that are done)
                          shuffle=False)  # 順番はrunがseedとエポック番号で決める (run does, by seed and epoch)  # fmt: skip
     title = f"MobileNet ({weights or 'random'} weights) on {train.name}"
-    utils.plot_accuracy(_results.history, title, args.out / "accuracy.png")
-    utils.print_result(_results.history, train.name)
+    plot_accuracy(_results.history, title, args.out / "accuracy.png")
+    print_result(_results.history, train.name)
     print("次は (next): python cnn_with_gap.py")
 
 

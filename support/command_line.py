@@ -107,6 +107,8 @@ def parse(script, doc, argv=None, **defaults):
             meaning = {"help": option["help"].format(shown[key])}
             parser.add_argument(word, **optional | option | meaning)
     parser.set_defaults(**defaults)
+    if argv is None and sys.argv[0].endswith("kernel_launcher.py"):
+        argv = []  # `cnn.main()` in a notebook, whose own words these are
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         parser.refuse(unknown)

@@ -20,10 +20,8 @@ MARK = ("Software", "Convolutional networks in Keras, section by section")
 def replacing(path):
     """A path to write to, which becomes `path` when all is written: nobody ever sees half a file.
 
-    Of several processes only the first writes; what the others write is thrown away.
-
-    Raises:
-        ScriptError: it cannot be written.
+    Of several processes only the first writes; what the others write is thrown away. A `ScriptError`
+    where it cannot be written.
     """
     if processes.number() > 0:
         with tempfile.TemporaryDirectory() as folder:
@@ -46,8 +44,7 @@ def replacing(path):
 def replacing_figure(path):
     """The same for an image with our `MARK`, in a folder that is made if need be; says what it wrote.
 
-    Raises:
-        ScriptError: it cannot be written, or somebody else's file has that name.
+    A `ScriptError` also where somebody else's file has that name.
     """
     if processes.number() == 0:
         make_folder(path.parent)
@@ -91,10 +88,8 @@ def make_folder(path):
 def lock(path):
     """An open file that no other process can lock until this one closes it or ends, however.
 
-    It is made if need be; what is in it stays. None where another process has it.
-
-    Raises:
-        OSError: it cannot be opened for writing.
+    It is made if need be; what is in it stays. None where another process has it; an `OSError` where it
+    cannot be opened for writing.
     """
     file = open(path, "a")  # noqa: SIM115
     try:

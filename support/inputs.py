@@ -34,7 +34,9 @@ def check(args):
         except OSError as error:
             raise ScriptError(f"{name}: {error.strerror}; {way_out}") from None
     if model and model.is_dir():
-        raise ScriptError(f"{model}: a folder; give the model.keras in it; a SavedModel is no such file")
+        saved = "a SavedModel, which Keras 3 cannot load; save it as .keras or .h5 where it was made"
+        kept = os.path.exists(model / "saved_model.pb")
+        raise ScriptError(f"{model}: {saved if kept else 'a folder; give the model.keras in it'}")
     if data is not None and not os.path.isdir(data):
         with open(data, "rb") as file:
             if file.read(2) != b"\x1f\x8b":
@@ -77,7 +79,7 @@ def classes_of(folder):
             if os.path.exists(folder / "data_batch_1"):  # pickles without a hash to check: never opened
                 raise ScriptError(f"{folder}: an unpacked CIFAR-10; give its archive, cifar-10-python.tar.gz")
             raise ScriptError(f"{part}: no such folder; make train/<class>/ and test/<class>/ there")
-    names = [[path.name for path in visible(part) if path.is_dir()] for part in (train, test)]
+    names = [[path.name for path in visible(part) if not path.is_file()] for part in (train, test)]
     for odd in sorted(set(names[0]) ^ set(names[1])):
         raise ScriptError(f"{folder}: class {odd} is in only one of train/ and test/; give it to both")
     if len(names[0]) < 2:

@@ -35,18 +35,19 @@ def start():
             if importlib.util.find_spec(package) is None:
                 raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     except ModuleNotFoundError as error:
-        if error.name and error.name == os.environ.get("KERAS_BACKEND"):
-            raise ScriptError(
-                f"KERAS_BACKEND={error.name}: not installed for {python}; install it, or unset it"
-            ) from None
+        if error.name in ("jax", "torch", "openvino", os.environ.get("KERAS_BACKEND", "jax")):
+            where = "KERAS_BACKEND" if "KERAS_BACKEND" in os.environ else "keras.json"
+            why = f"{error.name} is not installed for {python}; install it, or change {where}"
+            raise ScriptError(f"{where}: {why}") from None
         raise ScriptError(
             f"{error} for {python}; run the Python of the environment into which "
             "`pip install -r requirements.txt` has installed, such as .venv/bin/python "
             "(of Python 3.11, 3.12 or 3.13)"
         ) from None
     except Exception as error:  # nothing of the scripts has run yet
+        restart = "restart the kernel, " if "ipykernel" in sys.modules else ""  # after `pip install`
         raise ScriptError(
-            f"Keras cannot be loaded by {python}: {type(error).__name__}: {error}; look at "
+            f"Keras cannot be loaded by {python}: {type(error).__name__}: {error}; {restart}look at "
             "KERAS_BACKEND and ~/.keras/keras.json, or install requirements.txt anew"
         ) from None
     for setting, ours in (("image_data_format", "channels_last"), ("floatx", "float32")):
@@ -59,13 +60,11 @@ def start():
 @contextlib.contextmanager
 def signals_wait():
     """Ctrl-C and SIGTERM come when all is loaded: a native module may crash if it is interrupted in the middle."""
-    if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
+    with contextlib.ExitStack() as stack:
+        if os.name != "nt":  # where signals cannot be held back
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
         yield
-    finally:
-        if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

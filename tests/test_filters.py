@@ -63,7 +63,7 @@ def test_a_savedmodel_and_weights_alone_are_refused_in_one_line(tmp_path, script
     (tmp_path / "saved" / "saved_model.pb").touch()
     for place in (["-m", "explore.filters"], ["visualize_weights.py"]):
         done = script(*place, "saved", code=1)
-        one_line(done, "saved: a folder; give the model.keras in it; a SavedModel is no such file")
+        one_line(done, "saved: a SavedModel, which Keras 3 cannot load")
         done = script(*place, "m.weights.h5", code=1)
         one_line(
             done, "m.weights.h5: cannot be shown: No model config", "; give a whole model that Keras saved"

@@ -37,7 +37,7 @@ def test_a_backend_that_is_known_and_not_installed(cold_script, tmp_path):
         "raise ModuleNotFoundError(\"No module named 'jax'\", name='jax')"
     )
     done = cold_script("cnn.py", "--data", "sample", code=1, KERAS_BACKEND="jax", **environment)
-    one_line(done, "KERAS_BACKEND=jax: not installed", "install it, or unset it")
+    one_line(done, "KERAS_BACKEND: jax is not installed for Python", "or change KERAS_BACKEND")
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "PIL"])

@@ -107,7 +107,7 @@ def fetch(verbose):
             try:
                 copy(origin, part, verbose)
                 if sha256(part) != SHA256:
-                    raise ValueError("what came is not CIFAR-10's archive")
+                    raise ValueError(f"{part.stat().st_size:,} bytes that are not CIFAR-10's archive")
                 os.replace(part, folder / ARCHIVE)
                 return folder / ARCHIVE
             except (OSError, ValueError, http.client.HTTPException) as error:

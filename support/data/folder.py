@@ -20,6 +20,7 @@ SIZE = 32
 TURNS = {number: Image.Transpose[name] for number, name in enumerate(
     ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"), 2
 )}  # fmt: skip
+HEIC = {b"ftyphei", b"ftyphev", b"ftypmif", b"ftypmsf"}  # one of these is at its fifth byte
 
 
 def list_images(folder):
@@ -92,7 +93,7 @@ def open_image(path):
         why, way_out = error, "mend or remove it"
         if isinstance(error, UnidentifiedImageError):
             why = "not an image"
-            if path.suffix.lower() in (".heic", ".heif"):
+            if path.read_bytes()[4:11] in HEIC:  # whatever its name says
                 why, way_out = "HEIC, which cannot be read", "save it as JPEG"
         elif isinstance(error, FileNotFoundError | PermissionError):
             why, way_out = error.strerror, "give another"

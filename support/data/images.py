@@ -23,11 +23,8 @@ def batches(args, prepare):
     Raises:
         ScriptError: as `load_data`; or a batch cannot be shared out among the processes.
     """
-    if args.batch_size % processes.count():
-        raise ScriptError(
-            f"--batch-size {args.batch_size}: cannot be shared out among {processes.count()} "
-            "processes; take a multiple"
-        )
+    if args.batch_size % (count := processes.count()):
+        raise ScriptError(f"--batch-size {args.batch_size}: no multiple of the {count} processes; take one")
     train, test, class_names, name = load_data(args)
     test_size = TEST_BATCH_SIZE + -TEST_BATCH_SIZE % processes.count()
     return (

@@ -29,7 +29,9 @@ def find_weights(wanted, alpha):
     """
     # Keras says that ImageNet's weights are for images of 224 x 224; section 4.3 says why not.
     warnings.filterwarnings("ignore", "`input_shape` is undefined", UserWarning)
-    print("MobileNet: 学習前のテストと最初のステップの準備に時間がかかる (the first test and step take a while)")
+    print(
+        "MobileNet: 学習前のテストと最初のステップの準備に時間がかかる (the first test and step take a while)"
+    )
     if wanted == "none":
         return None
     if wanted not in (None, "imagenet"):

@@ -39,7 +39,11 @@ def claim(out, record, fresh):
     with contextlib.ExitStack() as stack:
         stack.callback(lock.close)  # if something is wrong
         if not os.path.lexists(out / RECORD):
-            check_for_others_files(out)
+            for name in KEPT:
+                if os.path.lexists(out / name):
+                    why = "not from a run of these scripts; move it away, or take another --out"
+                    raise ScriptError(f"{out / name}: {why}")
+            files.check_figure(out / FIGURE)
         elif fresh:
             run_json.read(out / RECORD)
             forget(out)
@@ -78,6 +82,7 @@ def load_model(path, kernels_first=False):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # that it leaves random what it cannot load
+            warnings.filterwarnings("ignore", "Do not pass an `input_shape`")  # as Keras 2 did
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise ValueError("some of its weights are no numbers (NaN or infinite)")
@@ -85,14 +90,6 @@ def load_model(path, kernels_first=False):
             raise ValueError("its first weights are not kernels (height, width, 3, filters)")
         return model
     except Exception as error:  # a damaged file makes Keras raise nearly anything
-        why = textwrap.shorten(str(error), 200, placeholder=" ...")
+        # Keras has all the settings of a layer before what matters.
+        why = textwrap.shorten(str(error).rpartition("Exception encountered: ")[2], 200, placeholder=" ...")
         raise ScriptError(f"{path}: cannot be shown: {why}; give a whole model that Keras saved") from None
-
-
-def check_for_others_files(out):
-    for name in KEPT:
-        if os.path.lexists(out / name):
-            raise ScriptError(
-                f"{out / name}: not from a run of these scripts; move it away, or take another --out"
-            )
-    files.check_figure(out / FIGURE)
