@@ -71,8 +71,9 @@ def load(path, pixels=None):
     from support.run import run_folder
 
     model, run, untrained = run_folder.load_model(path), run_of(path), path.with_name("initial.keras")
-    if model.input_shape[1:] not in ((32, 32, 3), (None, None, 3)):
-        raise ScriptError(f"{path}: takes {model.input_shape}, not images of 32 x 32; give another model")
+    if model.input_shape[1:] not in ((32, 32, 3), (None, None, 3)) or len(model.outputs) > 1:
+        shapes = f"takes {model.input_shape} and gives {model.output_shape}"
+        raise ScriptError(f"{path}: {shapes}, not one answer to images of 32 x 32; give another model")
     # 画素値の範囲は、学習の記録から (the range of the pixels: from the record of the run)
     low, high = run["record"].get("training set", {}).get("pixels", (0, 1)) if run else (-1, 0)
     if low < 0 and pixels is None:

@@ -276,8 +276,21 @@ def test_a_run_that_was_stopped_is_said_and_how_long_it_was(tmp_path, capsys):
 
 def test_images_of_another_size_than_32_are_no_question_for_a_model(tmp_path):
     path = save(tmp_path / "m.keras", keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3))
-    with pytest.raises(ScriptError, match=r"m.keras: takes \(None, 8, 8, 3\), not images of 32 x 32"):
+    with pytest.raises(
+        ScriptError, match=r"m.keras: takes \(None, 8, 8, 3\) .* not one answer to images of 32"
+    ):
         models.load(path)
+    path = save(tmp_path / "any.keras", keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3))
+    assert first(models.load(path, "0..1").model).layers.output_shape[1] == (None, 30, 30, 2)
+
+
+def test_a_model_that_gives_two_answers_is_refused(tmp_path):
+    _input = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(_input)
+    model = keras.Model(_input, [keras.layers.Dense(2)(pooled), keras.layers.Dense(3)(pooled)])
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ScriptError, match=r"gives .*\(None, 2\), \(None, 3\).*, not one answer"):
+        models.load(tmp_path / "m.keras", "0..1")
 
 
 def test_a_damaged_run_is_not_the_newest(tmp_path, monkeypatch):

@@ -168,16 +168,20 @@ def cells_of(monkeypatch, tmp_path, models_of, images, labels):
     return shown
 
 
-def test_before_and_after_training_have_one_scale(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("before", "after"), [(1 / 4, 1), (1, 1 / 4)])
+def test_before_and_after_training_have_one_scale(monkeypatch, tmp_path, before, after):
     images, labels = np.array([step(n) for n in range(3, 13)]), np.arange(10) % 2
-    networks = {"before training": convolution(edge() / 4), "after training": convolution(edge())}
+    networks = {
+        "before training": convolution(edge() * before),
+        "after training": convolution(edge() * after),
+    }
     shown = cells_of(monkeypatch, tmp_path, networks, images, labels)
     (_, head), (_, words), *rows = shown["responses.png"]
     assert [text for text, _ in filter(None, words)][:5] == ["weights", "before", "after", "before", "after"]
     np.testing.assert_array_equal(head[2][1], images[0])
-    before, after = (rows[0][1][n][1] for n in (2, 3))
-    assert (before.max(), after.max()) == (64, 255)
-    np.testing.assert_allclose(before, after / 4, atol=1)
+    shown = [rows[0][1][n][1] for n in (2, 3)]
+    assert [image.max() for image in shown] == [round(255 * before), round(255 * after)]
+    np.testing.assert_allclose(shown[0] / before, shown[1] / after, atol=4)
 
 
 @pytest.mark.parametrize(
