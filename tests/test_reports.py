@@ -12,7 +12,9 @@ from conftest import ROOT, one_line
 from nbclient import NotebookClient
 from PIL import Image
 
+import show_samples
 from support.data import folder
+from support.figures import drawing
 
 
 @pytest.fixture
@@ -209,6 +211,21 @@ def test_a_figure_ends_no_run_that_has_trained(script, small, tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert "(best test accuracy)" in done.stdout
     assert (tmp_path / "run" / "accuracy.png").read_text() == "the reader's own by now"
+
+
+def test_another_pooling_is_no_reason_to_end(script, small, tmp_path):
+    text = (ROOT / "cnn_with_gap.py").read_text().replace("GlobalAveragePooling2D", "GlobalMaxPooling2D")
+    (tmp_path / "cnn_with_gap.py").write_text(text)
+    done = script(tmp_path / "cnn_with_gap.py", "--data", small, "--epochs", "1", "--out", "run", eager=True)
+    assert done.stderr == ""
+    one_line(script("-m", "explore.maps", "run/model.keras", code=1), "has no global average pooling")
+
+
+def test_a_title_promises_no_more_than_there_is(monkeypatch, small, tmp_path):
+    titles = []
+    monkeypatch.setattr(drawing, "plot_classes", lambda *args: titles.append(args[3]))
+    show_samples.main(["--data", small, "--out", str(tmp_path)])
+    assert titles == ["Up to ten training images of each class: the images in small"]
 
 
 KERNEL = {
