@@ -29,7 +29,7 @@ def check(args):
         script = "cnn_with_gap" if model.parent.name == "cnn_with_gap" else "cnn"
         paths.append((model, model, f"give a model that Keras saved, or run python {script}.py first"))
     for name, path, way_out in paths:
-        try:  # `Path.exists` raises where a folder may not be looked into
+        try:  # to look into it, which tells more than that it is there
             os.listdir(path) if os.path.isdir(path) else open(path, "rb").close()
         except OSError as error:
             raise ScriptError(f"{name}: {error.strerror}; {way_out}") from None
