@@ -101,7 +101,8 @@ def test_log_lines_are_kept_off_the_screen_and_nothing_else(cold_script, tmp_pat
 
 
 def test_that_keras_is_being_loaded_is_said_before(cold_script, tmp_path):
-    done = cold_script("cnn.py", code=9, **fake_keras(tmp_path, "import os; os._exit(9)"))
+    environment = fake_keras(tmp_path, "import os; os._exit(9)") | {"PYTHONUNBUFFERED": ""}
+    done = cold_script("cnn.py", code=9, **environment)
     assert done.stdout == "Kerasを読み込んでいる (loading Keras) ...\n"
 
 
