@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, one_line
 from PIL import Image, ImageDraw
+from test_records import describe
 
 from support import command_line
 from support.data import cifar10, folder
@@ -199,3 +200,28 @@ def test_why_a_model_cannot_be_loaded_stands_behind_its_settings(of_keras_2):
         ScriptError, match=r"old.keras: cannot be shown: Unrecognized keyword .* Conv2D: {'batch_input_shape'"
     ):
         run_folder.load_model(path)
+
+
+def test_two_runs_at_once_in_one_notebook(tmp_path):
+    """The second in a thread of its own, as of a subshell, does not take the folder from the first."""
+    end = threading.Event()
+
+    def first():
+        run_folder.claim(tmp_path, describe(), fresh=False)
+        claimed.set()
+        end.wait()
+        run_folder.release(tmp_path)
+
+    claimed, thread = threading.Event(), threading.Thread(target=first)
+    thread.start()
+    claimed.wait()
+    try:
+        for _ in range(2):
+            with pytest.raises(ScriptError, match="another run is at work there; take another --out"):
+                run_folder.claim(tmp_path, describe(), fresh=False)
+    finally:
+        end.set()
+        thread.join()
+    run_folder.claim(tmp_path, describe(), fresh=False)  # of a cell that has ended
+    run_folder.claim(tmp_path, describe(), fresh=False)  # and once more, as of a cell that was interrupted
+    run_folder.release(tmp_path)

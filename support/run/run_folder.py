@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import textwrap
+import threading
 import warnings
 
 import keras
@@ -16,7 +17,7 @@ from support.run_json import NAME as RECORD
 # What a run writes besides: a folder that has one of these and no record is not a run's.
 KEPT = ["model.keras", "initial.keras", "history.csv"]
 FIGURE = "accuracy.png"
-_locks = {}  # the open lock file of each folder that this process has claimed
+_locks = {}  # the open lock file of each folder that this process has claimed, by folder and thread
 
 
 def claim(out, record, fresh):
@@ -53,12 +54,12 @@ def claim(out, record, fresh):
             with files.replacing(out / RECORD) as part:
                 part.write_text(json.dumps(record, indent=1) + "\n")
         stack.pop_all()
-    _locks[out.resolve()] = lock
+    _locks[out.resolve(), threading.get_ident()] = lock
 
 
 def release(out):
-    """Give a folder free, if this process has it."""
-    if lock := _locks.pop(out.resolve(), None):
+    """Give a folder free, if this thread has it."""
+    if lock := _locks.pop((out.resolve(), threading.get_ident()), None):
         lock.close()
 
 
