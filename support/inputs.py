@@ -40,9 +40,7 @@ def check(args):
     if data is not None and not os.path.isdir(data):
         with open(data, "rb") as file:
             if file.read(2) != b"\x1f\x8b":
-                raise ScriptError(
-                    f"--data {data}: no archive; for a photo run python -m explore.classify {data}"
-                )
+                raise ScriptError(f"--data {data}: no archive; photos: python -m explore.classify {data}")
         data = None
     least = 5 * (10 if data is None else len(classes_of(Path(data))))
     if getattr(args, "limit", None) and args.limit < least:

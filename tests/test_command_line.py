@@ -175,7 +175,7 @@ def test_what_the_command_line_and_a_listing_decide_is_said_without_keras(withou
         "--limit 7": "--limit 7: leaves a class without test images; take 50",
         f"--limit 19 --data {small}": "--limit 19: leaves a class without test images; take 20",
         "--data half": "half/train: no such folder; make train/<class>/ and test/<class>/ there",
-        "--data photo.png": "no archive; for a photo run python -m explore.classify photo.png",
+        "--data photo.png": "no archive; photos: python -m explore.classify photo.png",
     }.items():
         one_line(without_keras("cnn.py", *words.split(), code=1), said)
     one_line(without_keras("visualize_weights.py", "no.keras", code=1), "no.keras: No such file")
