@@ -58,6 +58,7 @@ COMMANDS = {
         "filters.png": "filters_sorted.png", "responses.png": "responses.png",
     },
     f"explore.mistakes {MODEL.format(CNN)}": {"confusion.png": "confusion.png", "mistakes.png": "mistakes.png"},
+    f"explore.page {MODEL.format(CNN)}": {"page.html": "cnn.html"},
     f"explore.maps {MODEL.format(GAP)}": {"confidence_maps.png": "confidence_maps.jpg"},
     f"explore.maps {MODEL.format('beyond/cnn_with_gap')}": {"confidence_maps.png": "beyond_confidence_maps.jpg"},
     f"explore.maps {MODEL.format('beyond/transfer_learning')}": {

@@ -116,3 +116,9 @@ def test_what_stands_behind_a_script_stays_small():
 def test_a_question_is_short(path):
     is_script = "def main(" in path.read_text(encoding="utf-8")
     assert lines_of(path) <= (80 if is_script else 120)
+
+
+def test_the_page_can_be_read_as_a_script_can():
+    page = ROOT / "explore/page.html"
+    assert lines_of(page) <= 550
+    assert max(map(len, page.read_text(encoding="utf-8").splitlines())) <= 100

@@ -14,7 +14,9 @@ from support import inputs, keras_start
 READMES = ["README.md", "README.ja.md"]
 PAGES = [*READMES, "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 SCRIPTS = ["show_samples.py", "cnn.py", "visualize_weights.py", "transfer_learning.py", "cnn_with_gap.py"]
-QUESTIONS = [f"explore.{name}" for name in ("classify", "mistakes", "by_hand", "filters", "maps", "compare")]
+QUESTIONS = [
+    f"explore.{name}" for name in ("classify", "mistakes", "by_hand", "page", "filters", "maps", "compare")
+]
 RECIPES = ["beyond.cnn", "beyond.cnn_with_gap", "beyond.transfer_learning"]
 NAMES = [*SCRIPTS, *QUESTIONS, *RECIPES]
 
