@@ -33,7 +33,7 @@ def filled(text, own_headers=False):
         elif own_headers and (headers := HEADER.findall(old)):
             kept = iter(headers)
             new = HEADER.sub(lambda _: next(kept), new)
-            new = "\n".join(line for line in new.splitlines() if line.startswith("|"))
+            new = "\n".join(line for line in new.splitlines() if not line or line[0] == "|").strip()
             new = new.replace(" %", "%")
         return f"{begin}\n{new}\n<!-- end -->"
 
