@@ -65,8 +65,7 @@ def load(path, pixels=None):
     """モデルを読み込み、何を読み込んだかを表示する (load a model and what is kept beside it, and say which it is).
 
     Raises:
-        ScriptError: 読み込めないか、32×32の画像用ではないか、画素値の範囲がわからない (it cannot be loaded,
-            takes no images of 32 x 32, or nothing says which pixels).
+        ScriptError: 読み込めないか、32×32の画像用ではないか、画素値の範囲が不明 (no model of 32 x 32 pixels of a known range).
     """
     from support.run import run_folder
 

@@ -177,7 +177,10 @@ def test_before_and_after_training_have_one_scale(monkeypatch, tmp_path, before,
     }
     shown = cells_of(monkeypatch, tmp_path, networks, images, labels)
     (_, head), (_, words), *rows = shown["responses.png"]
-    assert [text for text, _ in filter(None, words)][:5] == ["weights", "before", "after", "before", "after"]
+    assert [text for text, _ in filter(None, words)][:5] == [
+        "weights\nafter training",
+        *2 * ["before", "after"],
+    ]
     np.testing.assert_array_equal(head[2][1], images[0])
     shown = [rows[0][1][n][1] for n in (2, 3)]
     assert [image.max() for image in shown] == [round(255 * before), round(255 * after)]
@@ -206,9 +209,9 @@ def test_a_filter_that_is_dead_or_nearly_says_so(monkeypatch, tmp_path, capsys):
     networks = {"after training": convolution(edge())}
     _, _, *rows = cells_of(monkeypatch, tmp_path, networks, images, np.arange(9) % 2)["responses.png"]
     assert [words.splitlines()[2] for words, _ in rows] == [
-        "answers to 22.2%",
-        "answers to 0.0%",
-        "answers to 0.0%",
+        "answers to 22.2% of images",
+        "answers to 0.0% of images",
+        "answers to 0.0% of images",
     ]
     patches = [cells[2 + 2 * 2 :] for _, cells in rows]
     assert [[text for text, _ in cells] for cells in patches] == [
