@@ -32,7 +32,7 @@ def plot(filters, tiles, order, values, tests, training, out):
     first = np.unique(labels, return_index=True)[1]  # 各クラスの最初の画像 (the first image of each class)
     shown = images[first[:: max(1, len(first) // 3)][:3]]
     maps = maps_of([each.given_and_answers(shown)[1] for each in filters.values()])
-    head, words = [None, None], [("weights\nafter training", None), None]
+    head, words = [None, None], [("weights\nafter", None), None]
     for image in shown:
         head += [("", image), *[None] * len(filters)]
         words += [("before", None), ("after", None), None] if len(filters) > 1 else [("answers", None), None]

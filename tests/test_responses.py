@@ -178,7 +178,7 @@ def test_before_and_after_training_have_one_scale(monkeypatch, tmp_path, before,
     shown = cells_of(monkeypatch, tmp_path, networks, images, labels)
     (_, head), (_, words), *rows = shown["responses.png"]
     assert [text for text, _ in filter(None, words)][:5] == [
-        "weights\nafter training",
+        "weights\nafter",
         *2 * ["before", "after"],
     ]
     np.testing.assert_array_equal(head[2][1], images[0])
