@@ -15,7 +15,7 @@ import cnn
 import cnn_with_gap
 from beyond import cnn as beyond_cnn
 from beyond import cnn_with_gap as beyond_gap
-from explore import maps, models, page
+from explore import confidence, models, page
 from support.data import folder, images
 from support.ending import ScriptError
 from support.run import state
@@ -269,7 +269,8 @@ def test_the_confidence_map_is_that_of_explore_maps(pages, visit, build):
     opened = visit(path)
     opened.locator("#classes label").nth(3).click()
     assert opened.locator("#work img").count() == 1
-    expected, _ = maps.confidence_maps(model, image_of(path, 0), np.array([3]))
+    head = confidence.head_of(model, path)
+    expected, _ = confidence.confidence_maps(model, head, image_of(path, 0), np.array([3]))
     got = np.array(opened.evaluate("confidenceMap()"))
     assert expected.max() > 0
     assert got == pytest.approx(expected.ravel(), rel=1e-4, abs=1e-4 * float(expected.max()))
