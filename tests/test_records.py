@@ -182,3 +182,11 @@ def test_a_file_that_is_no_record(tmp_path, content):
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(ScriptError, match=r"run.json: .*; move its folder away, or take another --out"):
         run_json.read(path)
+
+
+def test_the_range_of_the_pixels_that_a_network_learns_from_is_on_record():
+    train, _ = small_batches()
+    divided = train.prepare
+    assert records.fingerprint(train)["pixels"] == pytest.approx([0, 1], abs=0.05)
+    train.prepare = lambda x, y, num_classes: (2 * divided(x, y, num_classes)[0] - 1, y)
+    assert records.fingerprint(train)["pixels"] == pytest.approx([-1, 1], abs=0.1)
