@@ -303,6 +303,8 @@ import math
 # script: utils.combine_images
 
 # %%
+from pathlib import Path
+
 # script: visualize_weights.main to plot_tiles
 
 # %% [markdown] lang="ja"
