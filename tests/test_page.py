@@ -303,7 +303,11 @@ def test_a_photo_becomes_the_pixels_that_classify_makes_of_it(pages, visit, tmp_
     exif[0x0112] = 6  # lies on its side
     turned = photo(tmp_path / "turned.png", (200, 311), exif=exif)
     tiny = photo(tmp_path / "tiny.png", (20, 20))
-    for path in (wide, turned, tiny):
+    clear = tmp_path / "clear.png"
+    with Image.open(wide) as image:
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+        image.save(clear)
+    for path in (wide, turned, tiny, clear):
         if path == turned:
             opened.evaluate(DROP, base64.b64encode(path.read_bytes()).decode())
         else:
