@@ -28,6 +28,8 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "
 os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# Where a shell has started the tests in the background they ignore SIGINT, and so would their scripts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SCRIPTS = [
     "show_samples.py",

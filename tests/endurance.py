@@ -122,6 +122,7 @@ def main():
     parser.add_argument("--count", type=int)
     args = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background, for the scripts
     count = args.count or {"damage": 10_000}.get(args.what, 200)
     with tempfile.TemporaryDirectory() as work:
         begin = time.monotonic()

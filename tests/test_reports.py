@@ -223,7 +223,7 @@ def test_another_pooling_is_no_reason_to_end(script, small, tmp_path):
 
 def test_a_title_promises_no_more_than_there_is(monkeypatch, small, tmp_path):
     titles = []
-    monkeypatch.setattr(drawing, "plot_classes", lambda *args: titles.append(args[3]))
+    monkeypatch.setattr(drawing, "plot_cells", lambda *args: titles.append(args[1]))
     show_samples.main(["--data", small, "--out", str(tmp_path)])
     assert titles == ["Up to ten training images of each class: the images in small"]
 

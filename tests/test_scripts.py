@@ -11,7 +11,7 @@ from PIL import Image
 import transfer_learning
 
 WEIGHTS = ["filters.png", "weight.png", "weight_before.png"]
-ANSWERS = ["filters.png", "patches.png", "responses.png"]
+ANSWERS = ["filters.png", "responses.png", "responses_2.png", "responses_3.png"]
 
 
 def names_in(folder):
@@ -58,13 +58,13 @@ def test_what_is_shown_of_a_trained_network(script, small, tmp_path):
     # The question that goes further finds the images again, though nobody names them.
     said = script("-m", "explore.filters").stdout
     assert "leading eigenvectors" in said
-    assert "to nothing in 20 test images" in said
+    assert "20枚のどのテスト画像にも反応しない (answer to none of the test images)" in said
     plain = tmp_path / "results" / "explore" / "filters"
     assert names_in(plain) == ANSWERS
-    # Sorted figures, with the patches as they were.
+    # Sorted, every figure is another.
     assert "of 30 above" in script("-m", "explore.filters", "--sort", "--out", "sorted").stdout
     changed = [n for n in ANSWERS if (plain / n).read_bytes() != (tmp_path / "sorted" / n).read_bytes()]
-    assert changed == ["filters.png", "responses.png"]
+    assert changed == ANSWERS
     # A network of these classes has no answer for images of others, and has nothing to pool.
     one_line(script("-m", "explore.filters", "--data", "sample", code=1), "a, b, c, d", "--data")
     one_line(script("-m", "explore.maps", "results/cnn/model.keras", code=1), "no global average pooling")
@@ -78,7 +78,7 @@ def test_a_model_alone_is_shown_after_training_only(script, small, tmp_path):
     assert "(not found: no filters before training)" in done.stdout
     assert names_in(tmp_path / "alone") == ["filters.png", "weight.png"]
     # Its images are known still.
-    assert "to nothing in 20 test images" in script("-m", "explore.filters", "alone.keras").stdout
+    assert "(answer to none of the test images)" in script("-m", "explore.filters", "alone.keras").stdout
     one_line(script("visualize_weights.py", "no.keras", code=1), "no.keras", "No such file")
     one_line(script("visualize_weights.py", code=1), "results/cnn/model.keras", "python cnn.py")
 
