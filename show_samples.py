@@ -35,8 +35,9 @@ def main(argv=None):
         plt.axis("off")
     drawing.save(plt.gcf(), args.out / "samples.png")  # plt.show()の代わり。--showで画面にも (also opens it)
     title = f"Up to ten training images of each class: {name}"
-    shown = [(name, x_train[y_train == k][:10]) for k, name in enumerate(names[:25])]
-    rows = [(name, [("", image) for image in several]) for name, several in shown]
+    rows = []
+    for k, class_name in enumerate(names[:25]):
+        rows.append((class_name, [("", image) for image in x_train[y_train == k][:10]]))
     drawing.plot_cells(rows, title, args.out / "classes.png")
     print("次は (next): python cnn.py")
 

@@ -246,3 +246,11 @@ def test_the_changes_of_the_exercises_are_those_that_were_measured(page, monkeyp
     assert len(blocks) == 3
     for block in blocks:
         assert any(block in text for text in texts), block
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_stand_apart(page):
+    lines = text_of(page).splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("|---"):
+            assert not lines[number - 2].startswith("|"), lines[number - 1]
