@@ -97,7 +97,7 @@ matplotlib.rcParams["figure.dpi"] = 80
 #
 # CIFAR-10は、32×32画素のカラー画像60,000枚を10クラスに分けたデータセットです。50,000枚が訓練データ、10,000枚がテストデータです。初めて使うときは170 MBをダウンロードするので、**回線によっては1分以上かかります。**
 #
-# CIFAR-10が手に入らなければ、付属のsample（10種類の図形）で続けます。どちらを使っているかは、次の出力の「training set」の行と図の見出しでわかります。sampleでも同じことが学べますが、数値は記事とは異なります。
+# CIFAR-10が手に入らなければ、付属のsample（10種類の図形）で続けます。どちらを使っているかは、次の出力の「training set」の行と図の見出しでわかります。sampleの数値は記事とは異なります。
 
 # %% [markdown] lang="en"
 # ## 1. The CIFAR-10 data set
@@ -106,7 +106,7 @@ matplotlib.rcParams["figure.dpi"] = 80
 # The first time 170 MB are fetched, **which may take more than a minute.**
 #
 # Where CIFAR-10 cannot be had, a built-in sample of ten shapes takes its place. The line with "training set"
-# below and the titles of the figures say which it is. The lessons are the same, the numbers are not.
+# below and the titles of the figures say which it is. The numbers are not the article's.
 
 # %%
 # script: show_samples.main to plot_cells
