@@ -154,7 +154,7 @@ def test_a_page_whose_numbers_are_not_keras_says_so(pages, visit, tmp_path):
 @in_browser
 def test_the_page_reaches_no_host_even_if_it_wants_to(pages, browser, tmp_path):
     text = pages(cnn_with_gap.build_model)[0].read_text(encoding="utf-8")
-    text = text.replace("choices();", 'fetch("http://127.0.0.1:9/").catch(() => {}); choices();')
+    text = text.replace("check();", 'fetch("http://127.0.0.1:9/").catch(() => {}); check();', 2)
     (tmp_path / "page.html").write_text(text, encoding="utf-8")
     opened, said = browser.new_page(), []
     opened.on("console", lambda message: said.append(message.text))
@@ -163,6 +163,33 @@ def test_the_page_reaches_no_host_even_if_it_wants_to(pages, browser, tmp_path):
     opened.close()
     assert said
     assert all("Content Security Policy" in text for text in said)
+
+
+# The least that lies between the numbers of two neighbours, in pixels.
+SPACE = """() => {
+  const ends = (cell) => {
+    const range = document.createRange(); range.selectNodeContents(cell);
+    return range.getBoundingClientRect();
+  };
+  return Math.min(...[...document.querySelectorAll("#work .grid td + td")].map((cell) =>
+    ends(cell).left - ends(cell.previousElementSibling).right));
+}"""
+# The least contrast of a number with its ground, of all shades.
+CONTRAST = """() => {
+  const light = (color) => color.match(/[0-9.]+/g).slice(0, 3).map((part) => part / 255).map((part) =>
+    part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+    .reduce((all, part, k) => all + part * [0.2126, 0.7152, 0.0722][k], 0);
+  const holder = document.createElement("div");
+  document.body.append(holder);
+  holder.innerHTML = grid({height: 9, width: 21}, "", (k) => ["1", shade(k - 94, 94)]);
+  const ratios = [...holder.querySelectorAll("td")].map((cell) => {
+    const {color, backgroundColor} = getComputedStyle(cell);
+    const [a, b] = [light(color), light(backgroundColor)];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  });
+  holder.remove();
+  return Math.min(...ratios);
+}"""
 
 
 @in_browser
@@ -194,9 +221,16 @@ def test_the_products_of_a_value_of_a_feature_map(pages, visit):
         assert frame["x"] == pytest.approx(picture["x"] + column * picture["width"] / 32, abs=1)
         assert frame["height"] == pytest.approx(5 * picture["height"] / 32, abs=1)
         opened.keyboard.press("ArrowDown" if row == 10 else "ArrowRight")
+    ranges = opened.locator("#where label small").all_inner_texts()
+    assert ranges == ["0–29", "0–27", "0–27"]  # said where one types: row 10 is the eleventh
     opened.fill("#map", "29")
     opened.keyboard.press("Enter")
     assert opened.evaluate("at") == {"layer": 1, "map": 29, "row": 11, "column": 14}
+    # Neighbouring numbers do not touch, and are told from their ground (WCAG: 4.5 to 1).
+    assert opened.evaluate(SPACE) >= 4
+    for scheme in ("light", "dark"):
+        opened.emulate_media(color_scheme=scheme)
+        assert opened.evaluate(CONTRAST) >= 4.5
 
 
 @in_browser
@@ -224,13 +258,36 @@ def test_which_of_four_values_the_pooling_kept(pages, visit):
     path, model = pages(cnn.build_model)
     opened = visit(path)
     point_at(opened, 2, 4, 6, 9)
-    maps_ = keras.Model(model.inputs, model.layers[1].output).predict(image_of(path, 0), verbose=0)
-    four = maps_[0, 12:14, 18:20, 4].ravel()
+    maps_ = keras.Model(model.inputs, model.layers[1].output).predict(image_of(path, 0), verbose=0)[0]
+    four = maps_[12:14, 18:20, 4].ravel()
     cells = opened.locator("#work .big td")
-    assert np.abs(np.array(list(map(float, cells.all_inner_texts()))) - four).max() <= 5.1e-5
+    shown = [text.split(maxsplit=1) for text in cells.all_inner_texts()]
+    assert np.abs(np.array([float(number) for number, _ in shown]) - four).max() <= 5.1e-5
+    assert [place for _, place in shown] == ["(12, 18)", "(12, 19)", "(13, 18)", "(13, 19)"]
     assert [n for n in range(4) if cells.nth(n).get_attribute("class") == "kept"] == [four.argmax()]
     cells.nth(3).click()  # leads to how it was computed
     assert opened.evaluate("at") == {"layer": 1, "map": 4, "row": 13, "column": 19}
+    forward = opened.locator("#ahead button")  # and a button leads back to what the pooling made of it
+    assert forward.inner_text() == "→ MaxPooling2D map 4, row 6, column 9"
+    forward.click()
+    assert opened.evaluate("at") == {"layer": 2, "map": 4, "row": 6, "column": 9}
+    # The arrow keys go on from the large map below, whichever layer it shows.
+    opened.keyboard.press("ArrowDown")
+    opened.keyboard.press("ArrowRight")
+    assert opened.evaluate("at") == {"layer": 2, "map": 4, "row": 7, "column": 10}
+    opened.locator("#output img").click(position={"x": 3, "y": 3})
+    opened.keyboard.press("ArrowDown")
+    assert opened.evaluate("at") == {"layer": 2, "map": 4, "row": 1, "column": 0}
+    opened.locator("#window img").click(position={"x": 3, "y": 3})
+    opened.keyboard.press("ArrowRight")
+    assert opened.evaluate("at") == {"layer": 1, "map": 4, "row": 0, "column": 1}
+    assert "PageUp/Down: map" in opened.inner_text("#hint")
+    # Where all are equal none is the one that was kept.
+    groups = maps_.reshape(14, 2, 14, 2, -1).transpose(0, 2, 4, 1, 3).reshape(14, 14, -1, 4)
+    row, column, feature_map = np.argwhere(np.ptp(groups, axis=-1) == 0)[0].tolist()
+    opened.evaluate(f"point({{layer: 2, map: {feature_map}, row: {row}, column: {column}}})")
+    assert "all are equal" in opened.inner_text("#work")
+    assert opened.locator("#work .kept").count() == 0
 
 
 @in_browser
@@ -240,16 +297,34 @@ def test_what_speaks_most_for_a_class_and_against_it(pages, visit):
     opened.locator("#classes label").nth(8).click()
     hidden = keras.Model(model.inputs, model.layers[-2].output).predict(image_of(path, 0), verbose=0)[0]
     products = hidden * model.layers[-1].get_weights()[0][:, 8]
+    opened.keyboard.press("ArrowUp")  # the keys of the bars
+    opened.keyboard.press("ArrowDown")
+    assert opened.evaluate("at.map") == 8
+    assert opened.inner_text("#hint") == "click, arrow keys"  # there is no map to leaf to
     buttons = opened.locator("#work button").all_inner_texts()
     order = products.argsort()
     positive, negative = order[::-1][: min(10, (products > 0).sum())], order[: min(10, (products < 0).sum())]
     assert buttons == [f"Dense no. {n}" for n in (*positive, *negative)]
+    for sign, caption in zip((1, -1), opened.locator("#work small").all_inner_texts(), strict=True):
+        count = int((sign * products > 0).sum())
+        assert caption.endswith(f": the ten largest of {count}" if count > 10 else f": only {count}")
+    totals = hidden @ model.layers[-1].get_weights()[0] + model.layers[-1].get_weights()[1]
+    ratio = opened.locator("#work tr:has(> th:has-text('e^total')) > td").first.inner_text()
+    powers = np.exp(totals.astype("float64"))
+    assert [float(part) for part in ratio.split(" ÷ ")] == pytest.approx([powers[8], powers.sum()], rel=1e-4)
+    assert shown_value(opened, "softmax") == pytest.approx(powers[8] / powers.sum(), abs=5.1e-5)
     opened.locator("#work button").first.click()
     assert opened.evaluate("at.layer") == 4
+    assert opened.locator("#trail button").all_inner_texts() == [data_of(path)["classes"][8]]
     # Its inputs are named by their place in the pooled maps, and lead there.
     opened.locator("#work button").first.click()
     place = opened.evaluate("at")
     assert place["layer"] == 2
+    way = opened.locator("#trail button")  # and the way back stands at the beginning
+    assert way.count() == 2
+    way.nth(1).click()
+    assert opened.evaluate("at") == {"layer": 4, "map": int(positive[0]), "row": 0, "column": 0}
+    assert way.count() == 1
     x = keras.Model(model.inputs, model.layers[2].output).predict(image_of(path, 0), verbose=0)[0]
     weights = model.layers[4].get_weights()[0][:, positive[0]].reshape(x.shape)
     assert (place["row"], place["column"], place["map"]) == np.unravel_index((x * weights).argmax(), x.shape)
