@@ -37,12 +37,15 @@ def browser():
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
 
 
+COMPARED = "#agreement:not(:empty)"  # the page has compared itself with Keras
+
+
 @pytest.fixture
 def visit(browser):
     """Open a page from its file. It must ask no host for anything, and complain of nothing."""
     wrong, contexts = [], []
 
-    def run(path, **settings):
+    def run(path, until="#classes label", **settings):
         # What a test evaluates is what the page's own policy forbids.
         defaults = {"viewport": {"width": 1280, "height": 800}, "bypass_csp": True}
         contexts.append(browser.new_context(**defaults | settings))
@@ -51,7 +54,7 @@ def visit(browser):
         opened.on("console", lambda message: wrong.append(message.text))
         opened.on("pageerror", lambda error: wrong.append(str(error)))
         opened.goto(path.as_uri())
-        opened.locator("#agreement:not(:empty)").wait_for()
+        opened.locator(until).first.wait_for()
         return opened
 
     yield run
@@ -118,15 +121,23 @@ def shown_value(opened, words):
     return float(text.replace("−", "-"))
 
 
-@pytest.mark.parametrize(
-    "build",
-    [cnn.build_model, cnn_with_gap.build_model, beyond_cnn.build_model, beyond_gap.build_model, reader_s_own],
-)
+def without_dense():
+    """As in the paper of global average pooling: a map for each class."""
+    layers = [keras.layers.Conv2D(9, 5, activation="relu"), keras.layers.Conv2D(10, 3, padding="same")]
+    last = [keras.layers.GlobalAveragePooling2D(), keras.layers.Activation("softmax")]
+    return keras.Sequential([keras.Input((32, 32, 3)), *layers, *last])
+
+
+GAP = [cnn_with_gap.build_model, beyond_gap.build_model, without_dense]
+
+
+@pytest.mark.parametrize("build", [cnn.build_model, beyond_cnn.build_model, reader_s_own, *GAP])
 @in_browser
-def test_every_value_is_what_keras_says(pages, visit, build):
+def test_every_value_and_the_confidence_map_is_what_keras_says(pages, visit, build):
     path, model = pages(build)
-    opened = visit(path)
-    assert "agrees with Keras" in opened.inner_text("#agreement")
+    opened = visit(path, COMPARED)
+    count = len(data_of(path)["images"])
+    assert f"agrees with Keras (probabilities of {count} images within" in opened.inner_text("#agreement")
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     expected = keras.Model(model.inputs, [[layer.output] for layer in layers]).predict(
         image_of(path, 0), verbose=0
@@ -139,6 +150,15 @@ def test_every_value_is_what_keras_says(pages, visit, build):
         assert difference <= 1e-4 * max(1, np.abs(keras_says).max()), layer.name
     assert opened.locator(".layer").count() == len(layers)  # the last stands above the bars
     assert f"(None, {', '.join(map(str, layers[0].output.shape[1:]))})" in opened.inner_text("#layers")
+    if build not in GAP:
+        return
+    opened.locator("#classes label").nth(3).click()
+    assert opened.locator("#work img").count() == 1
+    head = confidence.head_of(model, path)
+    expected, _ = confidence.confidence_maps(model, head, image_of(path, 0), np.array([3]))
+    got = np.array(opened.evaluate("confidenceMap()"))
+    assert expected.max() > 0
+    assert got == pytest.approx(expected.ravel(), rel=1e-4, abs=1e-4 * float(expected.max()))
 
 
 @in_browser
@@ -147,7 +167,7 @@ def test_a_page_whose_numbers_are_not_keras_says_so(pages, visit, tmp_path):
     data["probabilities"][3][0] += 0.01
     text = (ROOT / "explore/page.html").read_text(encoding="utf-8").replace("@DATA@", json.dumps(data))
     (tmp_path / "page.html").write_text(text, encoding="utf-8")
-    opened = visit(tmp_path / "page.html", locale="ja-JP")
+    opened = visit(tmp_path / "page.html", COMPARED, locale="ja-JP")
     assert opened.inner_text("#agreement .bad") == "Kerasと一致しない：差は最大1e-2"
 
 
@@ -159,7 +179,7 @@ def test_the_page_reaches_no_host_even_if_it_wants_to(pages, browser, tmp_path):
     opened, said = browser.new_page(), []
     opened.on("console", lambda message: said.append(message.text))
     opened.goto((tmp_path / "page.html").as_uri())
-    opened.locator("#agreement:not(:empty)").wait_for()
+    opened.locator(COMPARED).wait_for()
     opened.close()
     assert said
     assert all("Content Security Policy" in text for text in said)
@@ -330,27 +350,6 @@ def test_what_speaks_most_for_a_class_and_against_it(pages, visit):
     assert (place["row"], place["column"], place["map"]) == np.unravel_index((x * weights).argmax(), x.shape)
 
 
-def without_dense():
-    """As in the paper of global average pooling: a map for each class."""
-    layers = [keras.layers.Conv2D(9, 5, activation="relu"), keras.layers.Conv2D(10, 3, padding="same")]
-    last = [keras.layers.GlobalAveragePooling2D(), keras.layers.Activation("softmax")]
-    return keras.Sequential([keras.Input((32, 32, 3)), *layers, *last])
-
-
-@pytest.mark.parametrize("build", [cnn_with_gap.build_model, beyond_gap.build_model, without_dense])
-@in_browser
-def test_the_confidence_map_is_that_of_explore_maps(pages, visit, build):
-    path, model = pages(build)
-    opened = visit(path)
-    opened.locator("#classes label").nth(3).click()
-    assert opened.locator("#work img").count() == 1
-    head = confidence.head_of(model, path)
-    expected, _ = confidence.confidence_maps(model, head, image_of(path, 0), np.array([3]))
-    got = np.array(opened.evaluate("confidenceMap()"))
-    assert expected.max() > 0
-    assert got == pytest.approx(expected.ravel(), rel=1e-4, abs=1e-4 * float(expected.max()))
-
-
 def photo(path, size, **options):
     """Smooth, with noise and an edge, as a photograph is."""
     rng = np.random.default_rng(5)
@@ -403,27 +402,57 @@ def test_a_photo_becomes_the_pixels_that_classify_makes_of_it(pages, visit, tmp_
     assert said == ["画像として読めません (not an image)"]
 
 
+SAID = [  # in Japanese, in English
+    ("Kerasと一致", "agrees with Keras"),
+    ("窓の中の値", "window"),
+    ("75個の積の和", "sum of 75 products"),
+    ("◀ 正解", "◀ true class"),
+    ("最も強い色：層の最大の値", "strongest colour: largest value of the layer"),
+    ("丸める前{0:.2%}、後{1:.2%}", "{0:.2%} before rounding, {1:.2%} after"),
+]
+# What is left between the text of the button for a photo and its frame, on the narrower side.
+MARGIN = """() => {
+  const photo = document.querySelector(".photo"), range = document.createRange();
+  range.selectNodeContents(photo);
+  const [text, frame] = [range, photo].map((it) => it.getBoundingClientRect());
+  return Math.min(text.left - frame.left, frame.right - text.right);
+}"""
+HIDDEN = "(($) => $.scrollWidth - $.clientWidth)(document.querySelector('#layers'))"
+
+
 @in_browser
-def test_both_languages_begin_with_the_browser_s(pages, visit):
-    path, _ = pages(cnn_with_gap.build_model)
-    for locale, japanese in (("ja-JP", True), ("de-DE", False)):
-        opened = visit(path, locale=locale)
+def test_both_languages_begin_with_the_browser_s_and_fit_the_screen(pages, visit):
+    path, _ = pages(cnn.build_model)
+    accuracy = data_of(path)["accuracy"]
+    for locale, japanese, phone in (("ja-JP", True, False), ("de-DE", False, True)):
+        size = {"width": 844, "height": 390} if phone else {"width": 1280, "height": 800}
+        opened = visit(path, COMPARED, locale=locale, viewport=size, has_touch=phone)
+        point_at(opened, 1, 7, 10, 12)
         for now_japanese in (japanese, not japanese):
             text = opened.inner_text("body")
-            assert ("Kerasと一致" in text) == ("窓の中の値" in text) == ("積の和" in text) == now_japanese
-            assert ("agrees with Keras" in text) == ("sum of 75 products" in text) != now_japanese
+            for words in SAID:
+                ja, en = (part.format(*accuracy) for part in words)
+                assert (ja in text, en in text) == (now_japanese, not now_japanese), (ja, en)
+            assert opened.evaluate(MARGIN) >= 4
+            assert opened.evaluate(HIDDEN) <= 0  # no layer of the article's network
+            end, image = (opened.locator(f"#work {what}").bounding_box() for what in (".end", "#window"))
+            if phone:  # the sum and the ReLU stand above the tables, and are seen without a scroll
+                assert end["y"] + end["height"] <= min(390, image["y"])
             opened.click("#language")
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"viewport": {"width": 844, "height": 390}, "color_scheme": "dark", "has_touch": True}],
-    ids=["desktop", "phone"],
-)
 @in_browser
-def test_it_fits_the_screen_and_needs_only_the_keyboard(pages, visit, settings):
-    opened = visit(pages(beyond_gap.build_model)[0], **settings)
-    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+def test_many_layers_fit_the_screen_and_need_only_the_keyboard(pages, visit):
+    opened = visit(pages(beyond_gap.build_model)[0], color_scheme="dark")
+    for width, height in ((1280, 800), (844, 390)):
+        opened.set_viewport_size({"width": width, "height": height})
+        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        # Some layers are to be scrolled to: an arrow lies over the edge behind which they are.
+        assert opened.evaluate(HIDDEN) > 100
+        box = opened.locator("#layers").bounding_box()
+        x, top, step = box["x"] + box["width"] - 4, box["y"], box["height"] / 9
+        found = [opened.evaluate(f"document.elementFromPoint({x}, {top + step * k}).id") for k in range(1, 9)]
+        assert found == ["layers"] * 8
     reached = set()
     for _ in range(60):
         opened.keyboard.press("Tab")
@@ -487,6 +516,7 @@ def test_before_and_after_training_and_names_as_they_are(visit, small, tmp_path,
         model.set_weights([w.astype("float16").astype("float32") for w in model.get_weights()])
         output = keras.Model(model.inputs, model.layers[1].output)
         expected.append(output.predict(image_of(path, 0), verbose=0)[0])
+    assert "weights as colours, as in visualize_weights.py" in opened.inner_text("#work")
     captions = opened.locator("#work .pair small").all_inner_texts()
     assert captions == [
         f"{word} {maps_[10, 12, 7]:.4f}"
