@@ -348,6 +348,11 @@ def test_what_speaks_most_for_a_class_and_against_it(pages, visit):
     x = keras.Model(model.inputs, model.layers[2].output).predict(image_of(path, 0), verbose=0)[0]
     weights = model.layers[4].get_weights()[0][:, positive[0]].reshape(x.shape)
     assert (place["row"], place["column"], place["map"]) == np.unravel_index((x * weights).argmax(), x.shape)
+    # Where there are fewer than ten it says so.
+    opened.evaluate("outputs[4].values.fill(0, 9); point({layer: 5, map: 8})")
+    captions = opened.locator("#work small").all_inner_texts()
+    counts = [int((sign * products[:9] > 0).sum()) for sign in (1, -1)]
+    assert [caption.split(": ")[1] for caption in captions] == [f"only {count}" for count in counts]
 
 
 def photo(path, size, **options):
