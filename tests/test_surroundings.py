@@ -185,7 +185,6 @@ def with_input_shape(config):
     return json.dumps(config)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, of .h5
 def test_a_model_that_keras_2_saved_is_loaded(of_keras_2):
     path, model = of_keras_2
     loaded = run_folder.load_model(path, kernels_first=True).get_weights()
@@ -193,7 +192,6 @@ def test_a_model_that_keras_2_saved_is_loaded(of_keras_2):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_why_a_model_cannot_be_loaded_stands_behind_its_settings(of_keras_2):
     path = of_keras_2[0].with_suffix(".keras")
     with pytest.raises(
