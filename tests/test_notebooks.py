@@ -90,7 +90,7 @@ def test_both_notebooks_have_the_outputs_of_one_run_on_cifar10():
     assert figures(build.code(en)) == 14
     for name in build.NOTEBOOKS:
         path = ROOT / "notebooks" / name
-        assert path.stat().st_size < 2_000_000
+        assert path.stat().st_size < 1_000_000
         assert str(ROOT) not in path.read_text()
 
 
