@@ -35,9 +35,8 @@ def main(argv=None):
         plt.axis("off")
     drawing.save(plt.gcf(), args.out / "samples.png")  # plt.show()の代わり。--showで画面にも (also opens it)
     title = f"Up to ten training images of each class: {name}"
-    rows = []
-    for k, class_name in enumerate(names[:25]):
-        rows.append((class_name, [("", image) for image in x_train[y_train == k][:10]]))
+    shown = [(label, x_train[y_train == k][:10]) for k, label in enumerate(names[:25])]
+    rows = [(label, [("", image) for image in several]) for label, several in shown]
     drawing.plot_cells(rows, title, args.out / "classes.png")
     print("次は (next): python cnn.py")
 
