@@ -59,7 +59,7 @@ def print_tables():
     model = Model(_input, _hidden)
     model.summary()
     print("Denseが変えるのは最後の軸だけ (Dense changes the last axis alone): 30 -> 100")
-    print("Flattenは画像1枚分の出力を1本のベクトルにする (one vector of each image's): 14 * 14 * 30 = 5880")
+    print("Flattenは画像1枚分の出力を1本のベクトルにする (one vector an image): 14 * 14 * 30 = 5880")
 
 
 def main(argv=None):
@@ -73,10 +73,10 @@ def main(argv=None):
     if args.summary:  # 記事の3つの表と、2節の概要図 (the three tables, and section 2's figure)
         print_tables()
         keras.utils.clear_session()  # 層の名前の番号を最初に戻す (layer names are numbered from the beginning again)
-        return blocks.draw(build_model(), args.script, args.out / "model.png")
+        return blocks.draw(build_model(), args.script, args.out / "model.png")  # 3つ目の表も (the third)
     keras.utils.set_random_seed(args.seed)
     # 2.4 データセットの読み込みと学習設定 (data and training)
-    train, test = images.batches(args, prepare)  # 記事のx_train, y_train, batch_sizeはtrainの中 (in train)
+    train, test = images.batches(args, prepare)  # 記事のx_train, y_train, batch_sizeはtrainに (in `train`)
     model = build_model(train.num_classes)
     model.summary()
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])

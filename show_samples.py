@@ -23,7 +23,7 @@ def main(argv=None):
     # 記事のcifar10.load_data()に当たる。ラベルの形状は(N,)。クラス名と画像の名前も返す (labels are `(N,)`)
     (x_train, y_train), (x_test, y_test), class_names, name = images.load_data(args)
     print(f"{name}: training set {x_train.shape}, test set {x_test.shape}, {class_names}")
-    names = drawing.shown_names(tuple(class_names))
+    names = drawing.shown_names(tuple(class_names))  # フォントになければ番号 (numbers if no font has them)
 
     n = min(args.count, len(x_train))
     plt.figure(figsize=(2 * n, 2.4))
@@ -33,8 +33,9 @@ def main(argv=None):
         plt.imshow(image)
         plt.title(names[y_train[i]])
         plt.axis("off")
-    drawing.save(plt.gcf(), args.out / "samples.png")  # plt.show()の代わり。--showで画面にも (also opens it)
+    drawing.save(plt.gcf(), args.out / "samples.png")  # plt.show()の代わり。--showで画面にも (and a window)
     title = f"Up to ten training images of each class: {name}"
+    # 1行が1クラス、25クラスまで。("", image)は、上に置く言葉と画像 (a row a class; no words above an image)
     shown = [(label, x_train[y_train == k][:10]) for k, label in enumerate(names[:25])]
     rows = [(label, [("", image) for image in several]) for label, several in shown]
     drawing.plot_cells(rows, title, args.out / "classes.png")

@@ -67,7 +67,7 @@ def main(argv=None):
     # 事前学習済みモデルのテスト ([損失, 精度]、出力層は未学習) ([loss, accuracy]; the output layer is untrained)
     print(model.evaluate(test.dataset, verbose=0))
     # 転移学習してみる (fine-tuning of all layers)
-    # 途中までの学習があれば、その重みをmodelに読み込む (loads an unfinished run into model, if there is one)
+    # 途中までの学習があれば読み込む。どの重みから始めたかも記録する (loads an unfinished run that began with the same)
     run = training.resume(model, train, test, args, weights=weights or "none")
     _results = model.fit(train.dataset, epochs=args.epochs, verbose=args.verbose, validation_data=test.dataset,
                          callbacks=[run],  # エポックごとに保存し、画像を並べ替える (saves, and shuffles the images)

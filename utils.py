@@ -112,7 +112,7 @@ def print_result(history, data):
         print(f"訓練精度がテスト精度より5ポイント以上高い (training accuracy 5 points or more ahead): "
               f"{ahead}エポック目から (from epoch {ahead} on)")  # fmt: skip
     print(f"テスト損失が最小 (lowest test loss): {lowest}エポック目 (epoch {lowest})")
-    if ahead and lowest < len(test):  # 一方だけでは過学習と言い切れない (either alone need not be)
+    if ahead and lowest < len(test):  # 一方だけでは過学習と言い切れない (one alone may mean something else)
         print("テスト損失は下げ止まり、精度の差は開いたまま：過学習の傾向 "
               "(test loss no longer falls, and the gap stays: over-fitting)")  # fmt: skip
     if not data.endswith("CIFAR-10"):

@@ -46,7 +46,7 @@ def main(argv=None):
     from support.run import run_folder
 
     tiles = {}
-    # 学習前のモデルも同じフォルダーにある (the untrained model is in the same folder)
+    # 学習前のモデルも同じフォルダにある (the untrained model is in the same folder)
     for name, file_name in {"initial.keras": "weight_before.png", args.model.name: "weight.png"}.items():
         if not (path := args.model.with_name(name)).exists():
             print(f"{path}が見つからないので、学習前の画像は作らない (not found: no filters before training)")
@@ -59,6 +59,7 @@ def main(argv=None):
         drawing.save_image(Image.fromarray(img.astype(np.uint8)), args.out / file_name)
         tiles["before training" if name == "initial.keras" else "after training"] = weight_image
     title = f"The filters of the first convolution of {args.model}"
+    # フィルターの番号順に並べる (the filters by their numbers)
     drawing.plot_tiles(tiles, range(len(weight_image)), title, args.out / "filters.png")
     print("次は (next): python transfer_learning.py")
     print(f"フィルターをさらに調べるには (more on them): python -m explore.filters {args.model}")

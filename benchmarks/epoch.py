@@ -249,7 +249,7 @@ def main():
         "epoch",
         f"One epoch, {len(x_train):,} training and {len(x_test):,} test images ({source}), batch 100 (MobileNet "
         f"128); {os.cpu_count()} CPU cores; medians of {args.rounds} rounds.\n",
-        "| | CPU s | ratio | wall s | ratio | peak memory, MB | ratio | of the wall time saving, ms |",
+        "| | CPU s | ratio | wall s | ratio | peak memory, MB | ratio | of it to save the run, ms |",
         "|---|---|---|---|---|---|---|---|",
         *rows,
         f"\nThe ratios are to the article's code for the same network. The limit is the arithmetic of the CNN's "

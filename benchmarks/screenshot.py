@@ -15,7 +15,7 @@ from support.files import replacing
 
 
 def main():
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright, replacing(ROOT / "docs" / "page.png") as part:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         viewport = {"width": 1280, "height": 745}

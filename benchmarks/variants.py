@@ -12,7 +12,7 @@ VARIANTS = {
     "ten batches at once, which TensorFlow cuts up (what the scripts do)": {},
     "each batch from Python (what the scripts do on JAX and PyTorch)": {"workers": 1},
     "each batch from Python, by two workers": {"workers": 2},
-    "five steps an execution (TensorFlow and JAX alone have it)": {"steps_per_execution": 5},
+    "five steps an execution (only TensorFlow and JAX have it)": {"steps_per_execution": 5},
     "25 steps an execution": {"steps_per_execution": 25},
     "`float32` arrays in place of batches (four times the memory)": {"arrays": True},
     "a `tf.data` pipeline that prepares each batch in TensorFlow": {"pipeline": True},

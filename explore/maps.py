@@ -1,6 +1,6 @@
-"""ネットワークは画像のどこを見ているか：5.1節のconfidence map。
+"""ネットワークは画像のどこを見ているか：5.1節の信頼度マップ。
 論文（Network In Network、3.2節）は、GAPの特徴マップを
-「クラスごとの確信度の地図」として読めると言います。
+「クラスごとの信頼度マップ」として読めると言います。
 
 Where does a network look? The confidence maps of section 5.1. The paper (Lin, Chen and Yan, "Network
 In Network", 2013, section 3.2) has one map a class and no dense layer behind the pooling. The article's
@@ -30,7 +30,7 @@ def first_right_and_wrong(labels, predicted):
 
 
 def main(argv=None):
-    default = models.newest("GlobalAveragePooling2D", script="cnn_with_gap")
+    default = models.newest("GlobalAveragePooling2D", without="transfer_learning.py", script="cnn_with_gap")
     args = command_line.parse(__file__, __doc__, argv, model=default, data=None, pixels=None)
     from explore.confidence import confidence_maps, head_of, lay_over
     from support.figures import drawing

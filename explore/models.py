@@ -52,11 +52,11 @@ def run_of(path):
 
 def newest(layer="Dense", without="none", script="cnn"):
     """results/にある、条件に合う最新のモデルのパス。なければ`script`のモデルのパス (the newest model in results/ that
-    has a layer of this class and none of the other; else where this script's model would be)."""
-    found = sorted(Path("results").rglob("model.keras"), key=lambda path: path.stat().st_mtime)
-    for path in reversed(found):
-        classes = {each["class"] for each in run_of(path).get("record", {}).get("layers", ())}
-        if layer in classes and without not in classes:
+    has a layer of this class, and neither layer nor script `without`; else where this script's model would be)."""
+    for path in sorted(Path("results").rglob("model.keras"), key=lambda path: -path.stat().st_mtime):
+        record = run_of(path).get("record", {})
+        kinds = {record.get("script"), *(each["class"] for each in record.get("layers", ()))}
+        if layer in kinds and without not in kinds:
             return path
     return Path("results", script, "model.keras")
 

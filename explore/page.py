@@ -1,7 +1,7 @@
 """自分が学習したネットワークを1つのHTMLファイルにします。
-ブラウザで開いて値を指すと、その値の計算がすべて見えます。
+ブラウザで値をクリックすると、その値の計算がすべて見えます。
 
-One's own network as a page for the browser: point at a value, and see every number that made it.
+One's own network as a page for the browser: click a value, and see every number that made it.
 """
 
 import base64

@@ -1,7 +1,7 @@
 # %% [markdown] lang="ja"
 # # 畳み込みニューラルネットワークの記事を、動かしながら読む
 #
-# 記事「ゼロから作るDeep Learningとともに学ぶフレームワーク（畳み込みニューラルネットワーク編）」（2019-05-10）のコード、表、図を、記事と同じ順に並べたノートブックです。「本」とあるのは『ゼロから作るDeep Learning』（斎藤康毅、オライリー・ジャパン、2016年）の第7章のことです。Kerasを使ったことがなくても読めます。
+# 記事「ゼロから作るDeep Learningとともに学ぶフレームワーク（畳み込みニューラルネットワーク編）」（2019-05-10）のコード、表、図を、記事と同じ順に並べたノートブックです。記事は『ゼロから作るDeep Learning』（斎藤康毅、オライリー・ジャパン、2016年）の第7章に対応していて、「本」とあるのはこの本のことです。Kerasを使ったことがなくても読めます。
 #
 # - 実行結果を保存してあるので、読むだけでも構いません。動かすときは上から順に実行してください。保存してあるのは1コアで実行した結果です。コア数やCPUが違うと丸め誤差が変わり、精度も少し変わります。
 # - `# cnn.py: build_model`のような行の下は、そのスクリプトから取り込んだコードです。自由に書き換えて試せます。
@@ -14,7 +14,7 @@
 #
 # The code, tables and figures of a Japanese article on convolutional networks,
 # 「ゼロから作るDeep Learningとともに学ぶフレームワーク（畳み込みニューラルネットワーク編）」 (2019-05-10),
-# in its order. "The book" is chapter 7 of 『ゼロから作るDeep Learning』 (斎藤康毅, O'Reilly Japan, 2016).
+# in its order. "The book" is 『ゼロから作るDeep Learning』 (斎藤康毅, O'Reilly Japan, 2016), of whose chapter 7 it treats.
 # You need not have seen Keras before.
 #
 # - The outputs are stored, so you can just read. To run the cells, begin at the top and keep the order.
@@ -31,7 +31,7 @@
 #
 # このノートブックは、同じリポジトリにあるスクリプトを使います。次のセルはその場所へ移り、足りないパッケージをインストールします（そろっていれば何もしません）。
 #
-# Google Colabでは、先にリポジトリのフォルダーをGoogleドライブの「マイドライブ」に置き、新しいセルで次の2行を実行してください（`FOLDER`はそのフォルダーの名前です）。
+# Google Colabでは、先にリポジトリのフォルダをGoogleドライブの「マイドライブ」に置き、新しいセルで次の2行を実行してください（`FOLDER`はそのフォルダの名前です）。
 #
 # ```
 # from google.colab import drive; drive.mount("/content/drive")
@@ -312,16 +312,16 @@ from pathlib import Path
 #
 # ただし、タイルに描いたのは重みです。フィルターが本当に「特定の方向に反応する」かどうかは、画像に当ててみないとわかりません。それを調べるのが`explore.filters`です。
 #
-# - 1つ目の図は、同じタイルを規則性の高い順に並べたものです。`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0になります。文字で表示される行の`eigenvectors`（固有ベクトル）は、ラベルも学習も使わずに画像だけから求めたもので、規則性の比較相手です。
+# - 1つ目の図は、同じタイルを規則性の高い順に並べたものです。`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0前後になります。文字で表示される行の`eigenvectors`（固有ベクトル）は、ラベルも学習も使わずに画像だけから求めたもので、規則性の比較相手です。
 # - 2つ目からの図は、1行が1つのフィルターです。番号は1つ目の図と同じです。3枚のテスト画像の中で反応した場所（学習前と学習後。明るいほど強い）と、最も強く反応したテスト画像の一部が並びます。
 
 # %% [markdown] lang="en"
-# Noise before; afterwards there are edges and pairs of colours among them.
+# Before training they are noise; afterwards some are edges or pairs of colours.
 #
 # But these are weights. What a filter answers to, only images can tell. `explore.filters` looks:
 #
 # - The first figure has the same tiles, the most regular first. `regularity` says how alike neighbouring weights are,
-#   1 where they are equal and 0 in noise. The `eigenvectors` in the text come from the images alone, without labels
+#   1 where they are equal and about 0 in noise. The `eigenvectors` in the text come from the images alone, without labels
 #   or training: something to compare the regularity with.
 # - In the others a row is a filter, with the number that it has in the first: where in three test images it answers,
 #   before training and after, bright for strongly, and the parts of test images that excite it most.
@@ -332,10 +332,10 @@ from explore import filters
 filters.main(["results/notebook/cnn/model.keras", "--sort", "--show", "--out=results/notebook/filters"])
 
 # %% [markdown] lang="ja"
-# 第2節のネットワークを学習させたものが[docs/cnn.html](../docs/cnn.html)にあります。ブラウザーで開き、特徴マップの値を指すと、その値を作った画素、重み、75個の積が見られます。`python -m explore.page results/notebook/cnn/model.keras`とすれば、いま学習したネットワークで同じページを作れます。
+# 第2節のネットワークを学習させたものが[docs/cnn.html](../docs/cnn.html)にあります。ブラウザで開き、特徴マップの値をクリックすると、その値を作った画素、重み、75個の積が見られます。`python -m explore.page results/notebook/cnn/model.keras`とすれば、いま学習したネットワークで同じページを作れます。
 
 # %% [markdown] lang="en"
-# [docs/cnn.html](../docs/cnn.html) is the network of section 2, trained, to open in a browser: point at a value of a
+# [docs/cnn.html](../docs/cnn.html) is the network of section 2, trained, to open in a browser: click a value of a
 # feature map, and see the pixels, weights and 75 products that made it.
 # `python -m explore.page results/notebook/cnn/model.keras` makes such a page of the network trained above.
 
@@ -370,7 +370,7 @@ model.summary()
 #
 # MobileNetは224×224の画像用ですが、32×32から受け付けるので、画像はそのまま渡します。
 #
-# 学習前に`evaluate`で`[損失, 精度]`を見ます。出力層の重みはまだ乱数なので、でたらめに答えた場合（10%）とあまり変わらないはずです。記事では11.9%でした。その後の3エポックでは、出力層だけでなくMobileNet全体を学習します。
+# 学習前に`evaluate`で`[損失, 精度]`を見ます。出力層の重みはまだ乱数なので、精度は10%前後ですが、かなり外れることもあります（記事では11.9%。理由は手引きの4.4節にあります）。その後の3エポックでは、出力層だけでなくMobileNet全体を学習します。
 #
 # ImageNetの重みが手に入らなければ、警告を出して乱数の重みで続けます。その場合は転移学習になりません。
 #
@@ -443,13 +443,13 @@ model = build_model()
 model.summary()
 
 # %% [markdown] lang="ja"
-# 記事は150エポック学習しますが、ここでは10エポックだけにします。もっと学習するには、準備のセルで`OPTIONS`の`--epochs`を増やし、そのセルと次のセルを実行してください。続きから学習します。
+# 記事は150エポック学習しますが、ここでは10エポックだけにします。もっと学習するには、準備の`OPTIONS`があるセルで`--epochs`を増やして実行し、それからこの下のセルを実行してください。続きから学習します。
 #
 # **次のセルは1分ほどかかります。**
 
 # %% [markdown] lang="en"
 # The article trains for 150 epochs; ten must do here. For more, raise `--epochs` in `OPTIONS` above, run that cell
-# and the next one, and the training goes on.
+# and then the one below, and the training goes on.
 #
 # **The next cell takes about a minute.**
 
@@ -461,7 +461,7 @@ model.summary()
 
 # %% [markdown] lang="en"
 # First the run above, then a stored figure: 150 epochs of `python cnn_with_gap.py`. Unlike in section 3.1, training
-# and test accuracy stay together. But the network learns slowly, and in the article, too, it ends at about 56 %.
+# and test accuracy stay together. But the network learns slowly: the article has about 56 %.
 
 # %%
 import IPython

@@ -219,7 +219,7 @@ def test_a_full_disk_is_said_at_once_and_the_next_server_is_not_asked(load, serv
 
 def test_a_kill_while_it_is_fetched_and_a_signal_while_a_server_stalls(load, server, tmp_path):
     process = load(f"{server}/slow")
-    wait_for(lambda: any(part.stat().st_size for part in (tmp_path / "datasets").glob("*.part")))
+    wait_for(lambda: list((tmp_path / "datasets").glob("*.part")))
     process.kill()
     process.wait()
     (part,) = (tmp_path / "datasets").iterdir()

@@ -223,4 +223,7 @@ def test_the_newest_run_that_fits_is_asked(script, small, tmp_path):
     assert "results/cnn_with_gap/model.keras: 5,784" in script("-m", "explore.maps").stdout
     (tmp_path / "results/cnn/model.keras").touch()
     assert "results/cnn/model.keras: 590,784" in script("-m", "explore.by_hand").stdout
+    # MobileNet has a pooling inside, but none of its own.
+    mobilenet = ["--epochs", "1", "--alpha", "0.25", "--weights", "none"]
+    script("transfer_learning.py", "--data", small, *mobilenet, eager=True)
     assert "results/cnn_with_gap/model.keras: 5,784" in script("-m", "explore.maps").stdout
