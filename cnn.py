@@ -13,7 +13,7 @@ from utils import plot_accuracy, print_result
 def build_model(num_classes=10):
     """2.2節と2.3節のモデル。10クラスなら591,390パラメータ (the model of sections 2.2 and 2.3).
 
-    入力は画像（float32、形状(N, 32, 32, 3)、値は0から1）、出力は各クラスの確率（形状(N, num_classes)）。compile()前。
+    入力は画像（float32、形状(N, 32, 32, 3)、値は0から1）、出力は各クラスの確率（形状(N, num_classes)）。まだcompileしていない。
     (Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.)
     """
     from keras import Model

@@ -17,7 +17,7 @@ from utils import plot_accuracy, print_result
 def build_model(num_classes=10):
     """5.1節のモデル。10クラスなら6,390パラメータ (the model of section 5.1).
 
-    入力は画像（float32、形状(N, 32, 32, 3)、値は0から1）、出力は各クラスの確率（形状(N, num_classes)）。compile()前。
+    入力は画像（float32、形状(N, 32, 32, 3)、値は0から1）、出力は各クラスの確率（形状(N, num_classes)）。まだcompileしていない。
     (Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.)
     """
     from keras import Model

@@ -2,7 +2,7 @@
 32×32画素のカラー画像60,000枚、10クラスです。
 samples.pngが記事の図です。classes.pngには、
 各クラスから最大10枚が並びます。CIFAR-10を取得できなければ、
-図形を描いた代わりの画像を使います。
+付属のsample（図形の画像）を使います。
 
 Section 1 of the article: look at CIFAR-10, 60,000 colour images of 32 x 32 pixels in ten classes.
 `samples.png` is the article's figure. `classes.png` has up to ten images of each class. Where CIFAR-10
@@ -26,7 +26,7 @@ def main(argv=None):
     names = drawing.shown_names(tuple(class_names))  # フォントになければ番号 (numbers if no font has them)
 
     n = min(args.count, len(x_train))
-    plt.figure(figsize=(2 * n, 2.4))
+    plt.figure(figsize=(2 * n, 2.4))  # 枚数に合わせた幅 (as wide as n images need)
     for i in range(n):
         image = toimage(x_train[i])
         plt.subplot(1, n, i + 1)

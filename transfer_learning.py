@@ -16,7 +16,7 @@ def build_model(num_classes=10, alpha=1.0, weights="imagenet"):
 
     alphaはフィルター数の倍率。weightsは"imagenet"、None（乱数）、または重みのファイル。
     学習しない21,888個は、バッチ正規化が記録する平均と分散。
-    入力は画像（float32、形状(N, 32, 32, 3)、値は0から1）、出力は各クラスの確率（形状(N, num_classes)）。compile()前。
+    入力は画像（float32、形状(N, 32, 32, 3)、値は0から1）、出力は各クラスの確率（形状(N, num_classes)）。まだcompileしていない。
     (`alpha`: the width multiplier; `weights`: "imagenet", None for random ones, or a file.
     Images `float32` `(N, 32, 32, 3)` in [0, 1] to class probabilities `(N, num_classes)`; uncompiled.
     The 21,888 are batch normalization's running means and variances, which no gradient trains.)

@@ -312,7 +312,7 @@ from pathlib import Path
 #
 # ただし、タイルに描いたのは重みです。フィルターが本当に「特定の方向に反応する」かどうかは、画像に当ててみないとわかりません。それを調べるのが`explore.filters`です。
 #
-# - 1つ目の図は、同じタイルを規則性の高い順に並べたものです。`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0前後になります。文字で表示される行の`eigenvectors`（固有ベクトル）は、ラベルも学習も使わずに画像だけから求めたもので、規則性の比較相手です。
+# - 1つ目の図は、同じタイルを規則性の高い順に並べたものです。`regularity`（規則性）は、隣り合う重みがどれだけ似ているかを表す値です。すべて等しければ1、ノイズなら0前後になります。図と一緒に表示される文の`eigenvectors`（固有ベクトル）は、テスト画像の小片の主成分です。ラベルも学習も使っていないので、学習したフィルターの規則性と比べるのに使います。
 # - 2つ目からの図は、1行が1つのフィルターです。番号は1つ目の図と同じです。3枚のテスト画像の中で反応した場所（学習前と学習後。明るいほど強い）と、最も強く反応したテスト画像の一部が並びます。
 
 # %% [markdown] lang="en"
@@ -471,7 +471,7 @@ import IPython
 IPython.display.Image("docs/cnn_with_gap.png", width=640)
 
 # %% [markdown] lang="ja"
-# 記事が触れている信頼度マップ（confidence map）です。クラスごとに、正しく分類できた画像と間違えた画像を1枚ずつ選びました。画像の右が、予測したクラスの根拠になった場所（明るいほど強い）、その右が学習前の同じネットワークのマップ（`untrained`）です。2つが同じに見えるなら、そのマップは学習で身に付けたものを表していません。このモデルは特徴マップとクラスが1対1に対応しないので、GAPより後ろの層の勾配を重みにして30枚を足し合わせています（Grad-CAM）。
+# 記事が触れている信頼度マップ（confidence map）です。クラスごとに、正しく分類できた画像と間違えた画像を1枚ずつ選びました。画像の右が、予測したクラスの根拠になった場所（明るいほど強い）、その右が学習前の同じネットワークのマップ（`untrained`）です。2つが同じに見えるなら、そのマップは学習で身に付けたものを表していません。このモデルは特徴マップとクラスが1対1に対応しません。そこで、クラスのスコア（ソフトマックスの前の値）をGAPの出力で微分した勾配を重みにして、30枚を足し合わせています（Grad-CAM）。
 
 # %% [markdown] lang="en"
 # The confidence maps that the article mentions: for each class an image that was recognised and one that was not.
@@ -488,16 +488,18 @@ maps.main(["results/notebook/cnn_with_gap/model.keras", "--show", "--out=results
 # %% [markdown] lang="ja"
 # ## 次に試すこと
 #
-# - `build_model`の層を書き換えて学習する。前の設定で学習した結果が残っているとエラーになるので、`OPTIONS["cnn"] = ["--fresh"]`というセルを加えてから学習のセルを実行してください。`--fresh`は結果を捨てて最初から学習します。学習が済んだら`OPTIONS["cnn"] = []`に戻してください。
-# - `DATA = ["--limit=5000"]`のように画像を減らして、過学習がどう変わるかを見る（`--fresh`も必要です）。
+# - 2.3節の`build_model`の層を書き換えて学習する。前の設定で学習した結果が残っているとエラーになるので、`OPTIONS["cnn"] = ["--fresh"]`というセルを加えます（結果を捨てて最初から学習する）。次に2.3節の`build_model`のセル、2.4節の学習のセルの順に実行してください。4節と5.1節にも`build_model`があり、名前が同じだからです。学習が済んだら`OPTIONS["cnn"] = []`に戻してください。
+# - 同じようにして、`DATA = ["--limit=5000"]`と画像を減らし、過学習がどう変わるかを見る。
 # - 自分の写真を見せる、どこで間違えるかを調べるなど、ほかの質問は[docs/explore.ja.md](../docs/explore.ja.md)にあります。
 # - 記事のコードとスクリプトの対応、2019年のKerasとの違い、練習問題は[手引き](../docs/reading.ja.md)にあります。
 
 # %% [markdown] lang="en"
 # ## What to try next
 #
-# - Change a layer in `build_model` and train. What was trained before is in the way, so first run a cell with
-#   `OPTIONS["cnn"] = ["--fresh"]`: it forgets that and starts anew. Afterwards set `OPTIONS["cnn"] = []` again.
+# - Change a layer in `build_model` of section 2.3 and train. What was trained before is in the way, so first run a
+#   cell with `OPTIONS["cnn"] = ["--fresh"]`: it forgets that and starts anew. Then run the cell of that `build_model`,
+#   for sections 4 and 5.1 have one of the same name, and the training cell of 2.4. Afterwards set
+#   `OPTIONS["cnn"] = []` again.
 # - Take fewer images, with `DATA = ["--limit=5000"]` and `--fresh`, and see more over-fitting.
 # - Show it your own photo, see where it is wrong: [docs/explore.md](../docs/explore.md) has more questions.
 # - [The reading guide](../docs/reading.md) has the article line by line, what changed since 2019, and exercises.
