@@ -228,7 +228,7 @@ def main():
         mnist = mnist_folder(args.mnist)
         for title, seed in RUNS:
             train(title, seed, mnist if title == MNIST else source)
-            keep("questions", finished_runs())
+            keep("questions", kept("questions") | finished_runs())
     write_tables()
 
 

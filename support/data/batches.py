@@ -65,11 +65,9 @@ class Batches(keras.utils.PyDataset):
             return self
         import tensorflow as tf
 
-        size = max(1, PIECE // self.batch_size) * self.batch_size
-
         def pieces():
-            for start in range(0, self.count, size):
-                yield self.prepared(self.order[start : start + size])
+            for start in range(0, len(self.order), PIECE):
+                yield self.prepared(self.order[start : start + PIECE])
 
         signature = tuple(tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in self.prepared([0]))
         dataset = tf.data.Dataset.from_generator(pieces, output_signature=signature)
