@@ -54,6 +54,14 @@ def test_the_shares_of_all_processes_are_the_batch_of_one(monkeypatch):
             np.testing.assert_array_equal(np.concatenate([part[n] for part in parts]), whole)
 
 
+def test_a_batch_of_the_test_set_can_be_shared_out(small, monkeypatch):
+    """500 images cannot be shared out among three processes."""
+    monkeypatch.setenv(processes.COUNT, "3")
+    _, test = images.batches(options(data=small, batch_size=30), cnn.prepare)
+    assert test.batch_size % 3 == 0
+    assert test.batch_size >= 500
+
+
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="other backends get the batches themselves"
 )
