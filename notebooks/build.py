@@ -1,7 +1,7 @@
 """Make `article.ja.ipynb` and `article.ipynb` from `article.py` and the scripts.
 
     python notebooks/build.py --data SOURCE   run the cells on these images, once for both
-    python notebooks/build.py                 new text alone: the outputs stay as they are
+    python notebooks/build.py                 new text and comments: the outputs stay as they are
     python notebooks/build.py --quick DIR     try the cells on few images; the notebooks go into DIR
     python notebooks/build.py --check         are both what `article.py` and the scripts say?
 
@@ -23,6 +23,7 @@ import signal
 import sys
 import tempfile
 import textwrap
+import tokenize
 from pathlib import Path
 
 import jupytext
@@ -94,6 +95,12 @@ def made(language):
 
 def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tokens(cell):
+    """The code of a cell without its comments, which change no output."""
+    found = tokenize.generate_tokens(io.StringIO(cell.source).readline)
+    return [token.string for token in found if token.type not in (tokenize.COMMENT, tokenize.NL)]
 
 
 def run(notebook, data, more):
@@ -174,7 +181,7 @@ def main(argv=None):
         except (OSError, ValueError) as error:
             raise ending.ScriptError(f"no notebooks yet: {error}; give --data SOURCE") from None
         cells = code(old["article.ipynb"])
-        if [cell.source for cell in cells] != [cell.source for cell in code(first)]:
+        if list(map(tokens, cells)) != list(map(tokens, code(first))):
             raise ending.ScriptError("the code has changed; give --data SOURCE to run it")
     for name, notebook in new.items():
         for cell, done in zip(code(notebook), cells, strict=True):

@@ -115,15 +115,19 @@ def test_a_line_that_changes_in_a_script_must_change_in_the_notebooks(clone, scr
         build.main([])  # whose outputs would be those of other code
 
 
-def test_new_text_comes_without_new_outputs(clone):
-    change(clone / "notebooks" / "article.py", "# ## 準備", "# ## はじめに")
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [("notebooks/article.py", "## 準備", "## はじめに"), ("cnn.py", "# 入力部 (input)", "# 画像 (images)")],
+)
+def test_new_text_and_comments_come_without_new_outputs(clone, file, old, new):
+    change(clone / file, old, new)
     before = (clone / "notebooks" / "article.ja.ipynb").read_text()
     with pytest.raises(ScriptError, match=r"article.ja.ipynb: the text has changed"):
         build.main(["--check"])
     build.main([])
     build.main(["--check"])
     after = (clone / "notebooks" / "article.ja.ipynb").read_text()
-    assert after == before.replace("## 準備", "## はじめに")
+    assert after == before.replace(old, new)
 
 
 def test_errors_are_one_line(clone):
