@@ -42,9 +42,11 @@ def test_images_of_other_depths_keep_their_greys(tmp_path, ramp, name):
     assert (grey[..., 0] == grey[..., 2]).all()
 
 
-@pytest.mark.parametrize("values", ["int32", "float32"])
-def test_a_range_of_values_that_cannot_be_known_is_said(script, small, tmp_path, ramp, values):
-    Image.fromarray((ramp * 70_000).astype(values)).save(tmp_path / "odd.tif")
+@pytest.mark.parametrize(
+    ("low", "high", "values"), [(0, 70_000, "int32"), (0, 2, "float32"), (-1, 1, "float32")]
+)
+def test_a_range_of_values_that_cannot_be_known_is_said(script, small, tmp_path, ramp, low, high, values):
+    Image.fromarray((low + ramp * (high - low)).astype(values)).save(tmp_path / "odd.tif")
     one_line(
         script("-m", "explore.classify", "odd.tif", code=1), "odd.tif: the range of its values", "8 bits"
     )
