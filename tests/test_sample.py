@@ -39,13 +39,28 @@ def test_every_shape_lies_within_its_image_and_fills_some_of_it():
         assert 0 <= hue < 1
 
 
+def shown_and_hidden(name, seed):
+    """Two drawings with the same seed, of which one has a shape of no size; and where they differ."""
+    outline, hue = sample.SHAPES[name]
+    shown, hidden = (
+        sample.draw_image(corners, hue, np.random.default_rng(seed)).astype(float)
+        for corners in (outline, [(0, 0)] * 3)
+    )
+    return shown, hidden, (shown != hidden).any(axis=2)
+
+
 def test_a_shape_stands_out_from_what_is_behind_it():
-    """Of two drawings with the same seed one has a shape of no size."""
-    outline, hue = sample.SHAPES["circle"]
     for seed in range(40):
-        shown, hidden = (
-            sample.draw_image(corners, hue, np.random.default_rng(seed)).astype(float)
-            for corners in (outline, [(0, 0)] * 3)
-        )
-        there = (shown != hidden).any(axis=2)
+        shown, hidden, there = shown_and_hidden("circle", seed)
         assert np.abs((shown - hidden)[there].mean(axis=0)).mean() > 25
+
+
+def test_a_shape_is_turned_a_little_and_not_more():
+    """The long axis of an arrow is never far from level."""
+    turns = []
+    for seed in range(40):
+        rows, columns = np.nonzero(shown_and_hidden("arrow", seed)[2])
+        along = np.linalg.eigh(np.cov(columns, rows))[1][:, 1]
+        turns.append(np.degrees(np.arctan(along[1] / along[0])))
+    assert -32 < min(turns) < -15
+    assert 15 < max(turns) < 32

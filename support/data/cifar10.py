@@ -126,7 +126,7 @@ def copy(origin, path, verbose):
     with urllib.request.urlopen(origin, timeout=STALL_SECONDS) as answer, open(path, "wb") as file:
         while block := answer.read(2**20):
             file.write(block)
-            progress.update(min(file.tell(), SIZE))
+            progress.update(file.tell())
 
 
 def read(archive):
