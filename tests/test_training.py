@@ -303,3 +303,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         small_run(tmp_path, epochs=3, extra=[Spoil()])
     assert (tmp_path / "model.keras").read_bytes() == kept
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 2
+    run = training.resume(small_model(), *small_batches(), options(out=tmp_path, batch_size=20))
+    with pytest.raises(ScriptError, match=r"the loss became inf in epoch 2"):  # of a loss without a bound
+        run.on_epoch_end(1, {"loss": float("inf")})
