@@ -33,7 +33,7 @@ def build_model(num_classes=10):
 
 
 def prepare(x, y, num_classes):
-    """2.4節の前処理。記事では全画像に一度に、ここではバッチごとに行う (section 2.4; a batch at a time).
+    """2.4節の前処理。記事では全画像に一度に、ここでは少しずつ行う (section 2.4; a few images at a time).
 
     画像（uint8、形状(N, 32, 32, 3)）を0から1のfloat32に、ラベル（形状(N,)）をone-hot表現（形状(N, num_classes)）にする。
     (Images `uint8` `(N, 32, 32, 3)` become `float32` in [0, 1], labels `(N,)` one-hot `(N, num_classes)`.)

@@ -217,7 +217,7 @@ blocks.draw(model, args.script, args.out / "model.png")  # model.summary(), and 
 # %% [markdown] lang="ja"
 # ### 2.4 データセットの読み込みと学習設定
 #
-# 画素の値は0～1に直し、ラベルはone-hot表現にします。記事は全画像をまとめて変換しますが、ここではメモリを節約するために、バッチを取り出すたびに`prepare`で変換します。
+# 画素の値は0～1に直し、ラベルはone-hot表現にします。記事は全画像をまとめて変換しますが、ここではメモリを節約するために、必要になった分から少しずつ`prepare`で変換します。
 
 # %% [markdown] lang="en"
 # ### 2.4 Data and training
