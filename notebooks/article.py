@@ -222,8 +222,8 @@ blocks.draw(model, args.script, args.out / "model.png")  # model.summary(), and 
 # %% [markdown] lang="en"
 # ### 2.4 Data and training
 #
-# Pixels go to 0..1 and labels become one-hot. The article does this to all images at once. Here it is done to
-# a batch when it is due, which takes less memory.
+# Pixels go to 0..1 and labels become one-hot. The article does this to all images at once. Here it is done
+# to a few at a time, when they are due, which takes less memory.
 
 # %%
 # script: cnn.prepare
