@@ -1,5 +1,6 @@
 import os
 
+import keras
 import pytest
 from conftest import run_of
 from matplotlib import pyplot as plt
@@ -145,3 +146,17 @@ def test_what_a_run_keeps_is_found_again_or_damaged(tmp_path):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
         with pytest.raises(Exception, match=".+"):
             state.read(path)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [keras.Input((32, 32, 1)), keras.layers.Conv2D(2, 5)],  # of grey images
+        [keras.Input((32, 32, 3)), keras.layers.Dense(2)],
+    ],
+)
+def test_only_kernels_for_colour_images_are_shown_as_filters(tmp_path, layers):
+    keras.Sequential(layers).save(tmp_path / "m.keras")
+    run_folder.load_model(tmp_path / "m.keras")
+    with pytest.raises(ScriptError, match=r"m.keras: cannot be shown: its first weights are not kernels"):
+        run_folder.load_model(tmp_path / "m.keras", kernels_first=True)

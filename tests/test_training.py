@@ -157,8 +157,11 @@ def test_each_epoch_has_an_order_of_its_own_and_each_seed(tmp_path):
 def test_a_finished_run_is_not_trained_again(tmp_path, capsys):
     small_run(tmp_path)
     kept = (tmp_path / "model.keras").read_bytes()
+    capsys.readouterr()
     results = small_run(tmp_path)
-    assert "has all 2 epochs already" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "has all 2 epochs already" in said
+    assert "continuing" not in said
     assert len(results.history["loss"]) == 2
     assert (tmp_path / "model.keras").read_bytes() == kept
     assert len(small_run(tmp_path, epochs=1).history["loss"]) == 2
