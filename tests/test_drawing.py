@@ -3,6 +3,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from conftest import options
 from matplotlib import pyplot as plt
 from PIL import Image
 
@@ -115,6 +116,16 @@ def test_an_empty_place_is_not_a_black_filter(path, monkeypatch):
     assert [cell and cell[0] for cell in heads] == ["before", None, None, "after", None, None]
     cells = [[cell and cell[0] for cell in cells] for _, cells in rows]
     assert cells == [["4", "3", None] * 2, ["2", "1", None] * 2, ["0", None, None] * 2]
+
+
+def test_ten_images_of_each_class_in_their_order(small, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(drawing, "plot_cells", lambda rows, *_: shown.extend(rows))
+    show_samples.main(["--data", small, "--out", str(tmp_path)])
+    (x_train, y_train), *_ = data.load_data(options(data=small))
+    assert [name for name, _ in shown] == ["a", "b", "c", "d"]
+    for label, (_, cells) in enumerate(shown):
+        np.testing.assert_array_equal([image for _, image in cells], x_train[y_train == label][:10])
 
 
 @pytest.mark.parametrize("classes", [2, 10, 60, 200])
