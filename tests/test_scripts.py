@@ -1,5 +1,7 @@
 """The scripts as a reader runs them, in an empty folder and without a network."""
 
+import json
+import shutil
 import signal
 
 import keras
@@ -99,7 +101,7 @@ def test_cifar10_by_name_is_cifar10_or_an_error(script, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_weights_left_out_are_the_best_to_be_had_and_weights_named_are_those(start, script, small):
+def test_weights_left_out_are_the_best_to_be_had_and_weights_named_are_those(start, script, small, tmp_path):
     command = ["transfer_learning.py", "--data", small, "--alpha", "0.25"]
     # The untrained model is evaluated, and then the training is stopped before it begins.
     stop = ("support.run.training:resume", int(signal.SIGINT), 1)
@@ -111,6 +113,11 @@ def test_weights_left_out_are_the_best_to_be_had_and_weights_named_are_those(sta
     printed = [done.stdout.splitlines()[-1] for done in (left_out, none)]
     assert printed[0].startswith("[")
     assert printed[0] == printed[1]
+    # Which they were is on record, so that another command does not go on with the run.
+    start(*command, "--weights", "none", interrupt=("keras:Model.fit", int(signal.SIGINT), 1)).wait()
+    assert json.loads((tmp_path / "results/transfer_learning/run.json").read_text())["weights"] == "none"
+    one_line(script(*command, "--weights", "imagenet", code=1), "holds a run with weights none, not imagenet")
+    shutil.rmtree(tmp_path / "results")
     one_line(script(*command, "--weights", "imagenet", code=1), "weights imagenet")
     one_line(script(*command, "--weights", "no.h5", code=1), "no.h5: No such file")
 
