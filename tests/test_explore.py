@@ -16,6 +16,7 @@ from beyond import cnn as beyond_cnn
 from beyond import cnn_with_gap as beyond_gap
 from explore import book, by_hand, classify, mistakes, models
 from support.data import folder, sample
+from support.figures import drawing
 
 
 @pytest.fixture
@@ -141,6 +142,24 @@ def test_the_figure_of_mistakes_has_the_true_class_in_rows_and_above_25_classes_
     assert [label.get_text() for label in axes.get_yticklabels()] == ["3 as 5", "8 as 1"]
     assert [bar.get_width() for bar in axes.patches] == [4, 6]
     plt.close(figure)
+
+
+def test_the_most_certain_mistakes_come_first(small, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(drawing, "save", lambda figure, path: figures.append(figure))
+    keras.utils.set_random_seed(0)
+    _input = keras.Input((32, 32, 3))
+    _output = keras.layers.Dense(4, activation="softmax")(keras.layers.Flatten()(_input))
+    keras.Model(_input, _output).save(tmp_path / "m.keras")
+    words = ["--data", small, "--pixels", "0..1", "--out", str(tmp_path)]
+    mistakes.main([str(tmp_path / "m.keras"), *words])
+    titles = [ax.get_title() for ax in figures[-1].axes if ax.get_title()]
+    found = [re.fullmatch(r"(.)\ntaken for (.) (.*)%", title).groups() for title in titles]
+    assert len(found) > 5
+    assert all(true != said for true, said, _ in found)
+    certain = [float(value) for *_, value in found]
+    assert certain == sorted(certain, reverse=True)
+    assert len(set(certain)) > 5
 
 
 def reader_s_own():
