@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from test_images import make_folder
 
 from support.data import folder
@@ -161,3 +161,14 @@ def test_what_pillow_logs_is_no_second_line():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "a\n" not in done.stderr.splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_its_metadata_ask(tmp_path, orientation):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), "uint8")
+    metadata = Image.Exif()
+    metadata[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(tmp_path / "p.png", exif=metadata)
+    with Image.open(tmp_path / "p.png") as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(np.asarray(folder.open_image(tmp_path / "p.png")), upright)
