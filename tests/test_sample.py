@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -50,8 +52,8 @@ def shown_and_hidden(name, seed):
 
 
 def test_a_shape_stands_out_from_what_is_behind_it():
-    for seed in range(40):
-        shown, hidden, there = shown_and_hidden("circle", seed)
+    for name, seed in itertools.product(sample.SHAPES, range(40)):
+        shown, hidden, there = shown_and_hidden(name, seed)
         assert np.abs((shown - hidden)[there].mean(axis=0)).mean() > 25
 
 
