@@ -176,6 +176,31 @@ def cold_script(tmp_path):
     return run
 
 
+@pytest.fixture
+def up_to_training(monkeypatch, tmp_path):
+    """Start a script's `main` up to its training: its model, its training set, and its record."""
+
+    class ResumeCalledError(Exception):
+        pass
+
+    def resume(*arguments, **decided):
+        raise ResumeCalledError(*arguments)
+
+    monkeypatch.setattr("support.run.training.resume", resume)
+    monkeypatch.setattr("keras.Model.evaluate", lambda *_, **__: None)
+
+    def run(main, mobilenet):
+        from support.run import records
+
+        words = ["--data", "sample", "--limit", "100", "--out", str(tmp_path / "out")]
+        with pytest.raises(ResumeCalledError) as called:
+            main(words + ["--weights", "none"] * mobilenet)
+        model, train, *_ = called.value.args
+        return model, train, records.describe(*called.value.args)
+
+    return run
+
+
 def cold(name, *arguments):
     """The command line of a script."""
     return [sys.executable, str(ROOT / name), *map(str, arguments)]

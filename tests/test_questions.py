@@ -2,13 +2,10 @@
 
 import types
 
-import keras
 import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
-
-from support.run import records, training
 
 WHY, EXERCISES, OUTPUT_LAYER, SAMPLE = (
     f"questions_{n}" for n in ("why", "exercises", "output_layer", "sample")
@@ -24,20 +21,10 @@ def questions(monkeypatch, tmp_path):
     return questions
 
 
-class ResumeCalledError(Exception):
-    pass
-
-
 @pytest.fixture
-def start(questions, monkeypatch, tmp_path):
+def start(questions, up_to_training, tmp_path):
     """Starts a changed script up to its training: its model, its training set, and what is on record."""
     import common
-
-    def resume(*arguments, **decided):
-        raise ResumeCalledError(*arguments)
-
-    monkeypatch.setattr(training, "resume", resume)
-    monkeypatch.setattr(keras.Model, "evaluate", lambda *_, **__: None)
 
     def run(title):
         module = types.ModuleType("recipe")
@@ -46,13 +33,8 @@ def start(questions, monkeypatch, tmp_path):
         )
         module.__file__ = str(tmp_path / "recipe.py")
         exec(compile(text, "recipe.py", "exec"), vars(module))
-        words = ["--data", "sample", "--limit", "100", "--out", str(tmp_path / "out")]
-        if "alpha" in text:
-            words += ["--weights", "none"]
-        with pytest.raises(ResumeCalledError) as called:
-            module.main(words)
-        model, train, test, args = called.value.args
-        return model, train, common.recipe_of(records.describe(model, train, test, args)), args.epochs
+        model, train, record = up_to_training(module.main, "alpha" in text)
+        return model, train, common.recipe_of(record), record["epochs"]
 
     return run
 

@@ -2,7 +2,6 @@
 
 import copy
 
-import keras
 import pytest
 from conftest import ROOT
 from PIL import Image
@@ -13,7 +12,6 @@ import beyond.transfer_learning
 import cnn
 import cnn_with_gap
 import transfer_learning
-from support.run import records, training
 
 
 @pytest.fixture
@@ -80,29 +78,14 @@ SCRIPTS = {
 }
 
 
-class ResumeCalledError(Exception):
-    pass
-
-
 @pytest.fixture
-def recipe_of(reproduce, monkeypatch, tmp_path):
+def recipe_of(reproduce, up_to_training):
     """Starts a script up to its training: what a run of it has on record, and its epochs."""
     import common
 
-    def resume(*arguments, **decided):
-        raise ResumeCalledError(*arguments)
-
-    monkeypatch.setattr(training, "resume", resume)
-    monkeypatch.setattr(keras.Model, "evaluate", lambda *_, **__: None)
-
     def start(name):
-        words = ["--data", "sample", "--limit", "100", "--out", str(tmp_path)]
-        if "transfer_learning" in name:
-            words += ["--weights", "none"]
-        with pytest.raises(ResumeCalledError) as called:
-            SCRIPTS[name].main(words)
-        model, train, test, args = called.value.args
-        return common.recipe_of(records.describe(model, train, test, args)), args.epochs
+        *_, record = up_to_training(SCRIPTS[name].main, "transfer_learning" in name)
+        return common.recipe_of(record), record["epochs"]
 
     return start
 
