@@ -20,7 +20,7 @@ def main(argv=None):
     from support.data import images
     from support.figures import drawing
 
-    # 記事のcifar10.load_data()に当たる。ラベルの形状は(N,)。クラス名と画像の名前も返す (labels are `(N,)`)
+    # 記事のcifar10.load_data()に当たる。ラベルの形状は(N,)。クラス名とデータの名前も返す (labels are `(N,)`)
     (x_train, y_train), (x_test, y_test), class_names, name = images.load_data(args)
     print(f"{name}: training set {x_train.shape}, test set {x_test.shape}, {class_names}")
     names = drawing.shown_names(tuple(class_names))  # フォントになければ番号 (numbers if no font has them)

@@ -100,7 +100,7 @@ def print_result(history, data):
 
     Args:
         history: plot_accuracyと同じ (as for `plot_accuracy`).
-        data: 画像の名前 (the name of the images).
+        data: データの名前 (the name of the images).
     """
     train, test, best = history["accuracy"][-1], history["val_accuracy"], best_epoch(history)
     print(f"\n学習に使った画像 (trained on): {data}, {len(test)}エポック (epochs: {len(test)})")

@@ -249,7 +249,7 @@ blocks.draw(model, args.script, args.out / "model.png")  # model.summary(), and 
 #
 # ### 3.1 1層畳み込みニューラルネットの学習結果
 #
-# 記事は精度の図を見て、5エポック目あたりから過学習の傾向があるとしています。ここでは図に2本の縦線を引き、数値で確かめます。破線は、そこから最後まで、訓練精度がテスト精度より5ポイント以上高いエポックです。点線は、テストデータの損失が最小になるエポックです。
+# 記事は精度の図を見て、5エポック目あたりから過学習の傾向があるとしています。ここでは図に2本の縦線を引き、数値で確かめます。破線は、訓練精度がテスト精度より5ポイント以上高くなり始めるエポックです。点線は、テストデータの損失が最小になるエポックです。
 
 # %% [markdown] lang="en"
 # ## 3. Experiments
@@ -488,7 +488,7 @@ maps.main(["results/notebook/cnn_with_gap/model.keras", "--show", "--out=results
 # %% [markdown] lang="ja"
 # ## 次に試すこと
 #
-# - 2.3節の`build_model`の層を書き換えて学習する。前の設定で学習した結果が残っているとエラーになるので、`OPTIONS["cnn"] = ["--fresh"]`というセルを加えます（結果を捨てて最初から学習する）。次に2.3節の`build_model`のセル、2.4節の学習のセルの順に実行してください。4節と5.1節にも`build_model`があり、名前が同じだからです。学習が済んだら`OPTIONS["cnn"] = []`に戻してください。
+# - 2.3節の`build_model`の層を書き換えて学習する。前の設定で学習した結果が残っているとエラーになるので、`OPTIONS["cnn"] = ["--fresh"]`というセルを加えます（結果を捨てて最初から学習する）。次に2.3節の`build_model`のセル、2.4節の学習のセルの順に実行してください。4節と5.1節にも`build_model`があり、名前が同じだからです。学習が済んだら（または、止めて続きから再開するときは）`OPTIONS["cnn"] = []`に戻してください。
 # - 同じようにして、`DATA = ["--limit=5000"]`と画像を減らし、過学習がどう変わるかを見る。
 # - 自分の写真を見せる、どこで間違えるかを調べるなど、ほかの質問は[docs/explore.ja.md](../docs/explore.ja.md)にあります。
 # - 記事のコードとスクリプトの対応、2019年のKerasとの違い、練習問題は[手引き](../docs/reading.ja.md)にあります。
@@ -498,8 +498,8 @@ maps.main(["results/notebook/cnn_with_gap/model.keras", "--show", "--out=results
 #
 # - Change a layer in `build_model` of section 2.3 and train. What was trained before is in the way, so first run a
 #   cell with `OPTIONS["cnn"] = ["--fresh"]`: it forgets that and starts anew. Then run the cell of that `build_model`,
-#   for sections 4 and 5.1 have one of the same name, and the training cell of 2.4. Afterwards set
-#   `OPTIONS["cnn"] = []` again.
+#   for sections 4 and 5.1 have one of the same name, and the training cell of 2.4. Afterwards, or
+#   before a stopped training is to go on, set `OPTIONS["cnn"] = []` again.
 # - Take fewer images, with `DATA = ["--limit=5000"]` and `--fresh`, and see more over-fitting.
 # - Show it your own photo, see where it is wrong: [docs/explore.md](../docs/explore.md) has more questions.
 # - [The reading guide](../docs/reading.md) has the article line by line, what changed since 2019, and exercises.
