@@ -115,5 +115,5 @@ def print_result(history, data):
     if ahead and lowest < len(test):  # 一方だけでは過学習と言い切れない (one alone may mean something else)
         print("テスト損失は下げ止まり、精度の差は開いたまま：過学習の傾向 "
               "(test loss no longer falls, and the gap stays: over-fitting)")  # fmt: skip
-    if not data.endswith("CIFAR-10"):
+    if not data.endswith("CIFAR-10"):  # その名前のフォルダでもない (nor a folder of this name)
         print(f"CIFAR-10そのものではないので、数値は記事と異なる (not CIFAR-10 itself: {data})")
