@@ -222,7 +222,9 @@ def write_tables():
 
 def quoted(log, begin="", end=r"\Z"):
     """What a script printed, from the line that begins so up to another, without what it wrote."""
-    text = re.sub(r"^(wrote|results/|次は|最初の|\d+/\d+ -.*/image).*\n", "", log.read_text(), flags=re.MULTILINE)
+    text = re.sub(
+        r"^(wrote|results/|次は|最初の|\d+/\d+ -.*/image).*\n", "", log.read_text(), flags=re.MULTILINE
+    )
     return re.search(rf"^{begin}.*?(?=^{end})", text, re.MULTILINE | re.DOTALL)[0]
 
 

@@ -90,18 +90,19 @@ def keep(own):
 
 def fetch(verbose):
     """Put the archive into Keras' cache, from the first origin that has it; its path."""
-    for folder in folders():
-        # Under a name of this process' own: another may fetch it at the same time.
-        part = folder / f"{ARCHIVE}.{os.getpid()}.part"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            part.touch()
-            break
-        except OSError as error:
-            problem = f"{folder}: {error.strerror}"
-    else:
-        raise ScriptError(f"{problem}; set KERAS_HOME to a folder that can be written to, or {OTHER_WAYS}")
+    # Under a name of this process' own: another may fetch it at the same time.
+    name = f"{ARCHIVE}.{os.getpid()}.part"
     try:
+        for folder in folders():
+            part = folder / name
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                part.touch()
+                break
+            except OSError as error:
+                problem = f"{folder}: {error.strerror}"
+        else:
+            raise ScriptError(f"{problem}; set KERAS_HOME to a folder you can write to, or {OTHER_WAYS}")
         for origin in ORIGINS:
             print(f"fetching CIFAR-10 from {origin}", flush=True)
             try:
@@ -116,7 +117,9 @@ def fetch(verbose):
                     raise ScriptError(f"{folder}: {error.strerror}; {room}") from None
                 print(f"skipped {origin}: {error}", flush=True)
     finally:
-        part.unlink(missing_ok=True)
+        for folder in folders():
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
     raise ScriptError(f"CIFAR-10: not in Keras' cache, and no server gave it; {OTHER_WAYS}")
 
 
