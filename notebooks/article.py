@@ -397,10 +397,11 @@ model.summary()
 # script: transfer_learning.main to _results
 
 # %% [markdown] lang="ja"
-# 記事のテスト精度は71.44%、74.99%、77.28%でした。
+# 記事のテスト精度は71.44%、74.99%、77.28%でした。READMEの表とログは別の種類のCPUで測ったもので、シードも学習前の値も同じですが、丸め誤差の違いが学習の間に広がるので、精度は1、2ポイント違うことがあります。
 
 # %% [markdown] lang="en"
-# The article had 71.44 %, 74.99 % and 77.28 %.
+# The article had 71.44 %, 74.99 % and 77.28 %. The README's table and log come from another kind of CPU: with the same
+# seed and the same values before the training, rounding grows into a difference of a point or two.
 
 # %%
 # script: transfer_learning.main from title to print_result
