@@ -16,10 +16,10 @@ pytestmark = [
 ]
 # With random flips, batch normalization and a schedule.
 GAP = ["-m", "beyond.cnn_with_gap", "--epochs", "6", "--batch-size", "20"]
-# In epoch, accuracy, loss, test accuracy and test loss; with Keras 3.15 to the value, as rounding is. There
-# rounding makes up to 0.0009 of it (a test loss of 10 with JAX 0.12). With the oldest versions it was 0.0001
-# in the loss and 0.012 in the test loss, and turned one of 20 test images over; a process that takes
-# another's share differs by 0.04 or more in the loss.
+# In epoch, accuracy, loss, test accuracy and test loss; with Keras 3.15 to the value, as rounding is, where
+# it is below 1. JAX 0.12 rounds a test loss of 10 by up to 0.009, so there it is to each value. With the
+# oldest versions it was 0.0001 in the loss and 0.012 in the test loss, and turned one of 20 test images over;
+# a process that takes another's share differs by 0.04 or more in the loss.
 RECENT = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15)
 TOLERANCES = [0.002] * 5 if RECENT else [0, 0.011, 0.01, 0.051, 0.03]
 
@@ -109,6 +109,8 @@ def test_a_process_that_dies_ends_the_others_and_one_goes_on_later(
     script, start_all, small, tmp_path, single
 ):
     """The history would not be one process's if Keras shared out our shares once more."""
+    import jax
+
     command = [*GAP, "--data", small]
     # Each process has an empty folder of its own, as on machines that share no disk.
     commands = [*command, "--out", "run"], [*command, "--out", "none"]
@@ -124,7 +126,8 @@ def test_a_process_that_dies_ends_the_others_and_one_goes_on_later(
     assert not (tmp_path / "none").exists()
     for one, both in zip(history(single(command)), history(tmp_path / "run"), strict=True):
         for a, b, most in zip(one, both, TOLERANCES, strict=True):
-            assert abs(a - b) <= most * (a if RECENT else 1), (one, both)
+            large = a if jax.__version_info__ >= (0, 12) else min(a, 1)
+            assert abs(a - b) <= most * (large if RECENT else 1), (one, both)
 
 
 @pytest.mark.parametrize("faulty", [0, 1])
