@@ -205,8 +205,11 @@ def section_of(page, heading):
     return re.split(r"^## ", text_of(page).split(f"\n## {heading}\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def test_the_errors_that_are_explained_in_japanese_are_those_of_the_source():
-    words = re.findall(r"^\| `([^`]+)` \|", section_of("docs/reading.ja.md", "エラーと警告"), re.MULTILINE)
+@pytest.mark.parametrize(
+    ("page", "heading"), [("docs/reading.md", "Errors and warnings"), ("docs/reading.ja.md", "エラーと警告")]
+)
+def test_the_errors_that_are_explained_are_those_of_the_source(page, heading):
+    words = re.findall(r"^\| `([^`]+)` \|", section_of(page, heading), re.MULTILINE)
     assert len(words) >= 12
     files = [*ROOT.glob("*.py"), *(p for d in ("support", "explore") for p in (ROOT / d).rglob("*.py"))]
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
