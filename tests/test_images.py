@@ -1,9 +1,13 @@
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from conftest import options, small_batches
+from conftest import ROOT, options, small_batches
 from PIL import Image
 
 import cnn
@@ -76,6 +80,27 @@ def test_tensorflow_gets_the_same_batches_in_the_order_of_the_epoch(batch_size):
             for part, expected in zip(batch, train[n], strict=True):
                 assert part.dtype == np.float32
                 np.testing.assert_array_equal(part, expected)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="`from_generator` changes glibc")
+def test_freed_memory_is_used_again():
+    """After `from_generator` every large array would be a page fault for each of its pages."""
+    steps = """
+import resource
+import numpy as np
+from support.data.batches import Batches
+prepare = lambda x, y, num_classes: (x.astype("float32"), y)
+for batch in Batches(np.zeros((200, 32, 32, 3), "uint8"), np.zeros(200), [], "", 100, prepare).dataset:
+    pass
+np.ones(2**20, "uint8")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for step in range(100):
+    np.ones(2**20, "uint8")
+print("page faults:", resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    printed = subprocess.check_output([sys.executable, "-c", steps], cwd=ROOT, env=environment, text=True)
+    assert int(printed.split()[-1]) < 10_000  # of 25,600 pages
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():

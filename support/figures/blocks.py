@@ -44,9 +44,8 @@ def draw(model, title, path):
         faces = {
             "#9ecae1": [(left, bottom), (right, bottom), (right, top), (left, top)],
             "#c6dbef": [(left, top), (right, top), (right + dx, top + dy), (left + dx, top + dy)],
-            "#6baed6": [(right, bottom), (right + dx, bottom + dy), (right + dx, top + dy),
-                        (right, top)],
-        }  # fmt: skip
+            "#6baed6": [(right, bottom), (right + dx, bottom + dy), (right + dx, top + dy), (right, top)],
+        }
         for colour, corners in faces.items():
             axes.add_patch(Polygon(corners, facecolor=colour, edgecolor="#08306b", lw=0.8))
         if index % columns:
