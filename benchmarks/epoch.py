@@ -15,7 +15,7 @@ import time
 
 from common import in_turn, load_data, measure, median, parser_of, write
 
-EPOCHS = 3  # of the slower backends and of MobileNet two
+EPOCHS = 2  # the first is not counted
 TENTH = ", a tenth of the images"  # MobileNet takes ten times as long
 # Multiplications and additions for an image: convolution and dense layers forward; backward the
 # convolution once more (for its weights), the dense layers twice (for weights and inputs).
@@ -58,8 +58,7 @@ def run_cnn(folder, source, stamps):
 
     keras_clock(stamps)
     saving = saving_clock()
-    epochs = EPOCHS if os.environ["KERAS_BACKEND"] == "tensorflow" else 2
-    cnn.main(["--data", source, "--epochs", str(epochs), "--out", f"{folder}/{os.getpid()}"])
+    cnn.main(["--data", source, "--epochs", str(EPOCHS), "--out", f"{folder}/{os.getpid()}"])
     return saving
 
 
@@ -68,7 +67,7 @@ def run_mobilenet(folder, source, stamps):
 
     keras_clock(stamps)
     saving = saving_clock()
-    options = ["--data", source, "--limit", "5000", "--epochs", "2", "--weights", "none"]
+    options = ["--data", source, "--limit", "5000", "--epochs", str(EPOCHS), "--weights", "none"]
     transfer_learning.main([*options, "--out", f"{folder}/{os.getpid()}"])
     return saving
 
@@ -124,7 +123,8 @@ def run_articles_mobilenet(folder, source, stamps):
     model = Model(_input, _output)
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     model.fit(
-        x=x_train, y=y_train, batch_size=128, epochs=2, verbose=2, validation_data=(x_test, y_test)
+        x=x_train, y=y_train, batch_size=128, epochs=EPOCHS, verbose=2,
+        validation_data=(x_test, y_test),
     )  # fmt: skip
 
 

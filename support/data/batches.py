@@ -8,8 +8,6 @@ import numpy as np
 
 from support import processes
 
-PIECE = 1000  # images that TensorFlow is given at once
-
 
 class Batches(keras.utils.PyDataset):
     """Images and labels that become a batch when it is due.
@@ -58,22 +56,18 @@ class Batches(keras.utils.PyDataset):
     def dataset(self):
         """What `fit` and `evaluate` get: the same batches in the same order, in the backend's own way.
 
-        TensorFlow asks for many images at once, first after `on_epoch_begin`, and cuts them up. It is not
-        `from_generator`, Keras' own way there: that has glibc's `mallopt` take fresh memory for each array.
+        TensorFlow asks for the first after `on_epoch_begin`. It is not given a `PyDataset`, which Keras
+        reads by `from_generator` there: with that operation TensorFlow sets glibc's `mallopt` so that all
+        large arrays, the network's too, are fresh memory in every step.
         """
         if keras.config.backend() != "tensorflow":
             return self
         import tensorflow as tf
 
-        x_1, y_1 = self.prepared([0])
+        x_0, y_0 = self[0]
 
-        def rows_from(start):
-            return self.prepared(self.order[start : start + PIECE])
+        def batch(index):
+            x, y = tf.numpy_function(self.__getitem__, [index], [x_0.dtype, y_0.dtype])
+            return tf.ensure_shape(x, (None, *x_0.shape[1:])), tf.ensure_shape(y, (None, *y_0.shape[1:]))
 
-        def piece(start):
-            x, y = tf.numpy_function(rows_from, [start], [x_1.dtype, y_1.dtype])
-            return tf.ensure_shape(x, (None, *x_1.shape[1:])), tf.ensure_shape(y, (None, *y_1.shape[1:]))
-
-        dataset = tf.data.Dataset.range(0, len(self.order), PIECE).map(piece)
-        dataset = dataset.rebatch(self.batch_size).prefetch(2)
-        return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return tf.data.Dataset.range(len(self)).map(batch).prefetch(2)
