@@ -73,7 +73,7 @@ def main():
     base = median(next(iter(results.values())), "cpu")
     write(
         "variants",
-        f"Training, {IMAGES:,} images, batch 100; medians of {args.rounds} rounds.\n",
+        f"Training, {IMAGES:,} images, batch 100; rounds: {args.rounds} (medians).\n",
         "| | CPU ms an image | ratio | page faults a step |",
         "|---|---|---|---|",
         *(
