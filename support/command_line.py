@@ -88,7 +88,8 @@ def parse(script, doc, argv=None, **defaults):
     name = name_of(script)
     lines = argparse.RawDescriptionHelpFormatter
     parser = Parser(name, description=doc, formatter_class=lines, allow_abbrev=False)
-    defaults |= {"out": Path("results", *name.removesuffix(".py").split(".")), "show": False}
+    defaults["out"] = Path("results", *name.removesuffix(".py").split("."))
+    defaults["show"] = False
     about = next((key for key in ("photos", "runs", "model") if key in defaults), None)
     if about is None:
         defaults = {"data": None, "limit": None, "seed": 0} | defaults
@@ -121,5 +122,6 @@ def parse(script, doc, argv=None, **defaults):
     if "keras" not in sys.modules:
         print("Kerasを読み込んでいる (loading Keras) ...")
     keras_start.start()
-    args.verbose = 0 if processes.number() > 0 else 1 if sys.stdout.isatty() or notebook else 2
+    on_screen = sys.stdout.isatty() or notebook
+    args.verbose = 0 if processes.number() > 0 else 1 if on_screen else 2
     return args

@@ -75,8 +75,6 @@ class Zygote:
         cache = tempfile.mkdtemp(prefix="jax_cache_")
         jax = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_COMPILATION_CACHE_DIR": cache}
         jax |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-        # After TensorFlow has set M_TRIM_THRESHOLD every large array is a page fault for each page.
-        jax |= {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TOP_PAD_": "33554432"}
         self.process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("zygote.py"), ROOT],
             env=os.environ | {"KERAS_BACKEND": backend} | jax,

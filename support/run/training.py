@@ -128,7 +128,8 @@ class Run(keras.callbacks.History):
         for variable in self.model.non_trainable_variables:
             # Keras does not save how far the generator of a random layer has come.
             if variable.name == "seed_generator_state":
-                variable.assign([int(keras.ops.convert_to_numpy(variable)[0]), epoch * len(self.train)])
+                seed = int(keras.ops.convert_to_numpy(variable)[0])
+                variable.assign([seed, epoch * len(self.train)])
         self.began = time.process_time()
 
     def on_epoch_end(self, epoch, logs=None):
