@@ -1,6 +1,5 @@
 """How a script ends, whatever happens: errors in one line, signals, exit codes."""
 
-import functools
 import os
 import signal
 import sys
@@ -21,26 +20,30 @@ class Interrupted(KeyboardInterrupt):
 
     last = None  # the number of the last signal
 
-    def __init__(self, number):
-        super().__init__(number)
-        self.number = number
-
     @classmethod
     def on_signal(cls, number, frame):
         cls.last = number
-        raise cls(number)
+        # TensorFlow's C++ asks shapes for their length, takes an exception for -1, and crashes.
+        if frame.f_globals.get("__name__") == "tensorflow.python.framework.tensor_shape":
+            send_again(number)
+        else:
+            raise cls(number)
 
     @classmethod
     def raise_again(cls, unraisable):
         """For `sys.unraisablehook`: in a finalizer, where Python drops exceptions, try again."""
-        error = unraisable.exc_value
-        if isinstance(error, cls):
-            send = signal.raise_signal
-            if hasattr(signal, "pthread_kill"):  # not on Windows; it also wakes the main thread from a wait
-                send = functools.partial(signal.pthread_kill, threading.main_thread().ident)
-            threading.Timer(0.05, send, [error.number]).start()
+        if isinstance(unraisable.exc_value, cls):
+            send_again(cls.last)
         else:
             sys.__unraisablehook__(unraisable)
+
+
+def send_again(number):
+    """Send this process a signal, in a moment."""
+    send, arguments = signal.raise_signal, [number]
+    if hasattr(signal, "pthread_kill"):  # not on Windows; it also wakes the main thread from a wait
+        send, arguments = signal.pthread_kill, [threading.main_thread().ident, number]
+    threading.Timer(0.05, send, arguments).start()
 
 
 def run(main):

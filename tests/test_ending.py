@@ -8,6 +8,7 @@ from conftest import ROOT, kept_signals
 
 from support import ending
 from support.ending import ScriptError
+from support.keras_start import LOG_LINE
 
 
 def outcome(capsys, main):
@@ -92,6 +93,38 @@ def main():
     time.sleep(30)
 ending.run(main)
 """
+
+
+LENGTH = """
+from support import ending
+def main():
+    import time
+    import tensorflow as tf
+    from tensorflow.python.framework import tensor_shape
+    exec(INTERRUPTED, vars(tensor_shape))  # so that the signal comes in a function of that module
+    dataset = tf.data.Dataset.from_tensors((tf.zeros((1, 32, 32, 3)), tf.zeros((1, 10))))
+    for _ in range(200):
+        iter(dataset)
+    time.sleep(30)
+INTERRUPTED = '''
+import itertools
+import signal
+def length(shape, asked=TensorShape.__len__, calls=itertools.count()):
+    if next(calls) % 4 == 0:  # both shapes are asked twice: for the memory, and for what goes there
+        signal.raise_signal(signal.SIGINT)
+    return asked(shape)
+TensorShape.__len__ = length
+'''
+ending.run(main)
+"""
+
+
+def test_a_signal_where_tensorflow_asks_for_a_length_is_no_crash(tmp_path):
+    """As it makes the iterator of an epoch."""
+    process = run_program(tmp_path, LENGTH)
+    _, errors = process.communicate(timeout=60)
+    errors = [line for line in errors.splitlines() if not LOG_LINE.match(line.encode())]
+    assert (process.returncode, errors) == (130, ["program.py: interrupted"])
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
