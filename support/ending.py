@@ -24,10 +24,10 @@ class Interrupted(KeyboardInterrupt):
     def on_signal(cls, number, frame):
         cls.last = number
         # TensorFlow's C++ asks shapes for their length, takes an exception for -1, and crashes.
-        if frame.f_globals.get("__name__") == "tensorflow.python.framework.tensor_shape":
-            send_again(number)
-        else:
-            raise cls(number)
+        modules = {caller.f_globals.get("__name__") for caller, _ in traceback.walk_stack(frame)}
+        if "tensorflow.python.framework.tensor_shape" in modules:
+            return send_again(number)
+        raise cls(number)
 
     @classmethod
     def raise_again(cls, unraisable):
