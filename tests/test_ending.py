@@ -96,22 +96,25 @@ ending.run(main)
 
 
 LENGTH = """
-from support import ending
-def main():
-    import time
-    import tensorflow as tf
-    from tensorflow.python.framework import tensor_shape
-    exec(INTERRUPTED, vars(tensor_shape))  # so that the signal comes in a function of that module
-    dataset = tf.data.Dataset.from_tensors((tf.zeros((1, 32, 32, 3)), tf.zeros((1, 10))))
-    for _ in range(200):
-        iter(dataset)
-    time.sleep(30)
-INTERRUPTED = '''
 import itertools
 import signal
-def length(shape, asked=TensorShape.__len__, calls=itertools.count()):
-    if next(calls) % 4 == 0:  # both shapes are asked twice: for the memory, and for what goes there
+import time
+from support import ending
+def interrupt(calls=itertools.count()):
+    if next(calls) == 0:  # each shape is asked twice: for the memory, and for what goes there
         signal.raise_signal(signal.SIGINT)
+def main():
+    import tensorflow as tf
+    from tensorflow.python.framework import tensor_shape
+    tensor_shape.interrupt = interrupt
+    exec(LENGTH, vars(tensor_shape))
+    dataset = tf.data.Dataset.from_tensors((tf.zeros((1,) * 50), tf.zeros((1, 10))))
+    for _ in range(20):
+        iter(dataset)
+    time.sleep(30)
+LENGTH = '''
+def length(shape, asked=TensorShape.__len__):
+    interrupt()  # as a second signal may come, in what the first one calls
     return asked(shape)
 TensorShape.__len__ = length
 '''
