@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
     @classmethod
     def on_signal(cls, number, frame):
         cls.last = number
-        # TensorFlow's C++ asks shapes for their length, takes an exception for -1, and crashes.
+        # TensorFlow's C++ asks a shape for its length, takes an exception for -1, and writes past its memory.
         modules = {caller.f_globals.get("__name__") for caller, _ in traceback.walk_stack(frame)}
         if "tensorflow.python.framework.tensor_shape" in modules:
             return send_again(number)
