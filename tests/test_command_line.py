@@ -99,6 +99,7 @@ def test_what_is_not_there_is_said_before_keras_is_loaded(key):
     {
         "--epoch 3": "--epoch 3 (did you mean --epochs?);",
         "--epoch=3": "--epoch=3 (did you mean --epochs?);",
+        "--dat=photos/of/birds": "--dat=photos/of/birds (did you mean --data?);",
         "—epochs 3": "—epochs 3 (did you mean --epochs?);",  # as a page may have made of two hyphens
         "--sumary": "--sumary (did you mean --summary?);",
         "--typo": "--typo;",

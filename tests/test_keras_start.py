@@ -89,6 +89,8 @@ def test_log_lines_are_kept_off_the_screen_and_nothing_else(cold_script, tmp_pat
         "import os\n"
         "os.write(2, b'WARNING: All log messages before absl::InitializeLog() is called\\n')\n"
         "os.write(2, b'I0000 00:00:1795559980.293864    3288 port.cc:153] chatter\\n')\n"
+        "os.write(2, b'W0000 00:00:1795559980.293864    3288 port.cc:153] a warning\\n')\n"
+        "os.write(2, b'E0000 00:00:1795559980.293864    3288 port.cc:153] an error of no consequence\\n')\n"
         "os.write(2, b'something that matters\\n')\n"
         "raise ValueError('stop here')\n"
     )

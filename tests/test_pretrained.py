@@ -1,5 +1,6 @@
 import os
 import random
+import socket
 from pathlib import Path
 
 import keras
@@ -43,6 +44,22 @@ def test_a_file_is_loaded(weights):
 def test_a_file_that_has_no_weights(tmp_path, content):
     path = tmp_path / "x.weights.h5"
     path.write_bytes(content)
+    with pytest.raises(ScriptError, match=r"x.weights.h5: damaged, or no weights: .*; give .*--weights none"):
+        find_weights(str(path), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("whole", "damaged"),
+    [
+        (b"\x17\x7f\x00\x00", b"\x17\x7f\x00\x6e"),  # the form of the numbers: noticed where they are read
+        (b"batch_norm", b"\xdbatch_norm"),  # a name that is no text
+        (b"SNOD", b"SNOT"),  # a list of names
+    ],
+)
+def test_a_byte_that_has_changed(weights, tmp_path, whole, damaged):
+    content, path = weights.read_bytes(), tmp_path / "x.weights.h5"
+    assert whole in content
+    path.write_bytes(content.replace(whole, damaged[: len(whole)], 1))
     with pytest.raises(ScriptError, match=r"x.weights.h5: damaged, or no weights: .*; give .*--weights none"):
         find_weights(str(path), 0.25)
 
@@ -101,7 +118,7 @@ def test_a_file_of_another_width_ends_in_one_line(weights, script, small):
 
 
 def test_looking_for_weights_leaves_no_trace(weights):
-    """Random weights are the same whether they were wanted or what was left."""
+    """Random weights are the same whether they were wanted or what was left, and other downloads wait as before."""
     built = []
     for wanted in ("none", None, str(weights)):
         keras.utils.clear_session()
@@ -109,6 +126,7 @@ def test_looking_for_weights_leaves_no_trace(weights):
         find_weights(wanted, 0.25)
         model = transfer_learning.build_model(alpha=0.25, weights=None)
         draws = random.random(), np.random.random()
+        assert socket.getdefaulttimeout() is None
         built.append((draws, [layer.name for layer in model.layers], model.get_weights()))
     for draws, names, values in built[1:]:
         assert draws == built[0][0]

@@ -55,6 +55,19 @@ def test_a_run_with_other_settings_is_kept_and_with_fresh_forgotten(tmp_path):
     assert after == {name: before[name] for name in after}
 
 
+@pytest.mark.parametrize("name", KEPT)
+def test_fresh_that_stops_half_way_can_be_done_again(tmp_path, name):
+    """While the record is there, what is left is known for the run's."""
+    fill(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()  # which cannot be removed as a file
+    with pytest.raises(ScriptError, match=f"{name}: .*; take another --out"):
+        take(tmp_path, fresh=True)
+    (tmp_path / name).rmdir()
+    take(tmp_path, fresh=True)
+    assert set(contents(tmp_path)) == {"run.json", "notes.txt", "model.png"}
+
+
 def test_fresh_removes_nothing_where_the_figure_is_not_ours(tmp_path):
     fill(tmp_path)
     Image.new("RGB", (3, 3)).save(tmp_path / FIGURE)
