@@ -144,7 +144,7 @@ def test_the_figure_of_mistakes_has_the_true_class_in_rows_and_above_25_classes_
     plt.close(figure)
 
 
-def test_the_most_certain_mistakes_come_first(small, tmp_path, monkeypatch):
+def test_the_most_certain_mistakes_come_first(small, tmp_path, monkeypatch, capsys):
     figures = []
     monkeypatch.setattr(drawing, "save", lambda figure, path: figures.append(figure))
     keras.utils.set_random_seed(0)
@@ -160,6 +160,19 @@ def test_the_most_certain_mistakes_come_first(small, tmp_path, monkeypatch):
     certain = [float(value) for *_, value in found]
     assert certain == sorted(certain, reverse=True)
     assert len(set(certain)) > 5
+    # What is printed is that part of each class's images, a row of the matrix, which is recognised.
+    printed = re.findall(r"^ +(\d+\.\d)%  (\w)$", capsys.readouterr().out, re.MULTILINE)
+    counts = np.zeros((4, 4))
+    for text in figures[0].axes[0].texts:
+        counts[int(text.get_position()[1]), int(text.get_position()[0])] = text.get_text()
+    assert counts.sum(axis=0).tolist() != counts.sum(axis=1).tolist()
+    names = [label.get_text() for label in figures[0].axes[0].get_yticklabels()]
+    expected = {
+        name: f"{100 * row[n] / row.sum():.1f}"
+        for n, (name, row) in enumerate(zip(names, counts, strict=True))
+    }
+    assert {name: value for value, name in printed} == expected
+    assert [float(value) for value, _ in printed] == sorted(map(float, expected.values()), reverse=True)
 
 
 def reader_s_own():

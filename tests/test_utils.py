@@ -160,7 +160,10 @@ def test_over_fitting_is_said_where_both_signs_are_there(capsys):
     assert "not CIFAR-10" not in said
 
 
-@pytest.mark.parametrize("data", ["the built-in sample", "the images in small", "the images in CIFAR-10"])
+@pytest.mark.parametrize(
+    "data",
+    ["the built-in sample", "the images in small", "the images in CIFAR-10", "the images in CIFAR-10-small"],
+)
 def test_images_that_are_not_those_of_cifar10_are_said(capsys, data):
     utils.print_result(history([0.5]), data)
     said = f"CIFAR-10そのものではないので、数値は記事と異なる (not CIFAR-10 itself: {data})"
