@@ -95,36 +95,34 @@ ending.run(main)
 """
 
 
-LENGTH = """
-import itertools
+CALLED_FROM_C = """
 import signal
+import sys
 import time
 from support import ending
-def interrupt(calls=itertools.count()):
-    if next(calls) == 0:  # each shape is asked twice: for the memory, and for what goes there
+def profile(frame, event, argument):
+    if event == "call" and frame.f_code.co_qualname == NAME and frame.f_back.f_code.co_name == CALLER:
+        sys.setprofile(None)
         signal.raise_signal(signal.SIGINT)
 def main():
     import tensorflow as tf
-    from tensorflow.python.framework import tensor_shape
-    tensor_shape.interrupt = interrupt
-    exec(LENGTH, vars(tensor_shape))
     dataset = tf.data.Dataset.from_tensors((tf.zeros((1,) * 50), tf.zeros((1, 10))))
+    sys.setprofile(profile)
     for _ in range(20):
         iter(dataset)
+        tf.constant(0.0)
     time.sleep(30)
-LENGTH = '''
-def length(shape, asked=TensorShape.__len__):
-    interrupt()  # as a second signal may come, in what the first one calls
-    return asked(shape)
-TensorShape.__len__ = length
-'''
 ending.run(main)
 """
 
 
-def test_a_signal_where_tensorflow_asks_for_a_length_is_no_crash(tmp_path):
-    """As it makes the iterator of an epoch."""
-    process = run_program(tmp_path, LENGTH)
+@pytest.mark.parametrize(
+    ("name", "caller"),
+    [("TensorShape.__len__", "anonymous_iterator_v3"), ("Context._handle", "convert_to_eager_tensor")],
+)
+def test_a_signal_in_what_tensorflow_s_c_calls_is_no_crash(tmp_path, name, caller):
+    """As it makes the iterator of an epoch, and as it makes a tensor."""
+    process = run_program(tmp_path, f"NAME, CALLER = {name!r}, {caller!r}\n{CALLED_FROM_C}")
     _, errors = process.communicate(timeout=60)
     errors = [line for line in errors.splitlines() if not LOG_LINE.match(line.encode())]
     assert (process.returncode, errors) == (130, ["program.py: interrupted"])
