@@ -25,7 +25,7 @@ class Interrupted(KeyboardInterrupt):
         cls.last = number
         # TensorFlow's C++ calls these, does not look whether they raise, and crashes.
         names = {caller.f_code.co_qualname for caller, _ in traceback.walk_stack(frame)}
-        if names & {"TensorShape.__len__", "Context._handle"}:
+        if any(name.startswith(("TensorShape.", "Context._handle")) for name in names):
             return send_again(number)
         raise cls(number)
 

@@ -118,7 +118,11 @@ ending.run(main)
 
 @pytest.mark.parametrize(
     ("name", "caller"),
-    [("TensorShape.__len__", "anonymous_iterator_v3"), ("Context._handle", "convert_to_eager_tensor")],
+    [
+        ("TensorShape.__len__", "anonymous_iterator_v3"),
+        ("TensorShape.__getitem__", "anonymous_iterator_v3"),
+        ("Context._handle", "convert_to_eager_tensor"),
+    ],
 )
 def test_a_signal_in_what_tensorflow_s_c_calls_is_no_crash(tmp_path, name, caller):
     """As it makes the iterator of an epoch, and as it makes a tensor."""

@@ -116,16 +116,8 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
     assert sorted(order(0, 3)) == list(range(100))
     assert order(0, 3) == order(0, 1, 2, 3)
-    assert order(0, 1)[:8] == [
-        65,
-        45,
-        69,
-        50,
-        18,
-        86,
-        80,
-        9,
-    ]  # with another the figures on record would be others
+    # With another the figures on record would be others.
+    assert order(0, 1)[:8] == [65, 45, 69, 50, 18, 86, 80, 9]
     assert len({tuple(order(s, e)) for s in (0, 1) for e in range(150)}) == 300
 
 
