@@ -18,6 +18,10 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
+# What tests and their scripts leave in the temporary folder goes with them; what pytest keeps of each test stays.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+TEMPORARY = tempfile.TemporaryDirectory(prefix="tests_", ignore_cleanup_errors=True)
+os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY.name
 # No test may reach the network, or what a reader has in Keras' cache. Both are read when Keras is loaded.
 os.environ.update(dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"))
 os.environ["no_proxy"] = "127.0.0.1"  # where the tests' own servers are
