@@ -82,6 +82,12 @@ def test_tensorflow_gets_the_same_batches_in_the_order_of_the_epoch(batch_size):
                 np.testing.assert_array_equal(part, expected)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends have no `tf.data`")
+def test_the_end_of_an_epoch_waits_for_no_tuning():
+    """TensorFlow's tuning thread can miss that an iterator ends; the end then waits for as long as it sleeps."""
+    assert small_batches(count=100, batch_size=10)[0].dataset.options().autotune.enabled is False
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="`from_generator` changes glibc")
 def test_freed_memory_is_used_again():
     """After `from_generator` every large array would be a page fault for each of its pages."""

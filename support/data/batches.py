@@ -56,9 +56,8 @@ class Batches(keras.utils.PyDataset):
     def dataset(self):
         """What `fit` and `evaluate` get: the same batches in the same order, in the backend's own way.
 
-        TensorFlow asks for the first after `on_epoch_begin`. It is not given a `PyDataset`, which Keras
-        reads by `from_generator` there: with that operation TensorFlow sets glibc's `mallopt` so that all
-        large arrays, the network's too, are fresh memory in every step.
+        TensorFlow asks for the first after `on_epoch_begin`. Keras would read a `PyDataset` there by
+        `from_generator`, with which TensorFlow takes fresh memory for all large arrays in every step.
         """
         if keras.config.backend() != "tensorflow":
             return self
@@ -70,4 +69,6 @@ class Batches(keras.utils.PyDataset):
             x, y = tf.numpy_function(self.__getitem__, [index], [x_0.dtype, y_0.dtype])
             return tf.ensure_shape(x, (None, *x_0.shape[1:])), tf.ensure_shape(y, (None, *y_0.shape[1:]))
 
-        return tf.data.Dataset.range(len(self)).map(batch).prefetch(2)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # its thread can hold up an iterator's end for seconds
+        return tf.data.Dataset.range(len(self)).map(batch).prefetch(2).with_options(options)

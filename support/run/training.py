@@ -30,8 +30,7 @@ def resume(model, train, test, args, **decided):
         epochs of the run in its `history`, whichever process trained them.
 
     Raises:
-        ScriptError: the folder holds something else, another process works in it, or it cannot be
-            written to.
+        ScriptError: the folder holds something else, is in use by another process, or is not writable.
     """
     run = Run(model, train, records.describe(model, train, test, args, **decided), args)
     if processes.number() == 0:
